@@ -1,0 +1,168 @@
+// The checked public face of Backend: convolutions, dense layers, batch normalisation.
+#include "kernels/check.hpp"
+
+namespace ptrain {
+namespace {
+
+void check_shape(const char* op, const ConvShape& s) {
+  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.k > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad_h >= 0 && s.pad_w >= 0 &&
+                   s.p() > 0 && s.q() > 0,
+               op, ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", ", s.k, " outputs, stride ", s.stride,
+               ", padding ", s.pad_h, ",", s.pad_w);
+}
+
+void check_shape(const char* op, const DepthwiseShape& s) {
+  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad >= 0 && s.p() > 0 && s.q() > 0, op,
+               ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", stride ", s.stride, ", padding ", s.pad);
+}
+
+int64_t channels_out(const ConvShape& s) { return s.k; }
+int64_t channels_out(const DepthwiseShape& s) { return s.c; }
+
+template <class Shape>
+void check_forward(const char* op, const Shape& s, Buffer x, Buffer w, Buffer y) {
+  check_shape(op, s);
+  Check(op).floating("x", x, s.x_size()).is("w", w, x.dtype, s.w_size()).is("y", y, x.dtype, s.y_size());
+}
+
+template <class Shape>
+void check_backward_data(const char* op, const Shape& s, Buffer dy, Buffer w, Into dx) {
+  check_shape(op, s);
+  Check(op).floating("dy", dy, s.y_size()).is("w", w, dy.dtype, s.w_size()).is("dx", dx.buffer, dy.dtype, s.x_size());
+}
+
+template <class Shape>
+void check_backward_filter(const char* op, const Shape& s, Buffer x, Buffer dy, Into dw) {
+  check_shape(op, s);
+  Check(op).floating("x", x, s.x_size()).is("dy", dy, x.dtype, s.y_size()).filter("dw", dw.buffer, x.dtype, s.w_size());
+}
+
+template <class Shape>
+void check_pack(const char* op, const Fused<Shape>& f, Buffer w, Buffer scale, Buffer shift) {
+  check_shape(op, f.conv);
+  const int64_t k = channels_out(f.conv);
+  Check(op).floating("w", w, f.conv.w_size()).is("scale", scale, wide(w.dtype), k).is("shift", shift, wide(w.dtype), k);
+}
+
+template <class Shape>
+void check_fused(const char* op, const Fused<Shape>& f, Buffer x, Buffer residual, Buffer y) {
+  check_shape(op, f.conv);
+  Check(op).floating("x", x, f.conv.x_size()).is("y", y, x.dtype, f.conv.y_size());
+  if (f.residual) Check(op).is("residual", residual, x.dtype, f.conv.y_size());
+}
+
+void check_norm_backward(const char* op, const NormShape& s, const NormBackward& t) {
+  const DType p = wide(t.x.dtype);
+  const Check check(op);
+  check.floating("x", t.x, s.size()).is("dy", t.dy, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("mean", t.mean, p, s.c);
+  if (s.act != Act::none) check.is("y", t.y, t.x.dtype, s.size());
+  check.optional("dx", t.dx.buffer, t.x.dtype, s.size()).optional("dgamma", t.dgamma.buffer, p, s.c).optional("dbeta", t.dbeta.buffer, p, s.c);
+}
+
+}  // namespace
+
+void Backend::conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w, Buffer y) {
+  check_forward("conv_forward", s, x, w, y);
+  do_conv_forward(e, s, x, w, y);
+}
+
+void Backend::conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) {
+  check_backward_data("conv_backward_data", s, dy, w, dx);
+  do_conv_backward_data(e, s, dy, w, dx);
+}
+
+void Backend::conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) {
+  check_backward_filter("conv_backward_filter", s, x, dy, dw);
+  do_conv_backward_filter(e, s, x, dy, dw);
+}
+
+void Backend::depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) {
+  check_forward("depthwise_forward", s, x, w, y);
+  do_depthwise_forward(e, s, x, w, y);
+}
+
+void Backend::depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) {
+  check_backward_data("depthwise_backward_data", s, dy, w, dx);
+  do_depthwise_backward_data(e, s, dy, w, dx);
+}
+
+void Backend::depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) {
+  check_backward_filter("depthwise_backward_filter", s, x, dy, dw);
+  do_depthwise_backward_filter(e, s, x, dy, dw);
+}
+
+std::shared_ptr<const PackedWeights> Backend::pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
+  check_pack("pack_conv", f, w, scale, shift);
+  return do_pack_conv(e, f, w, scale, shift);
+}
+
+std::shared_ptr<const PackedWeights> Backend::pack_depthwise(Exec& e, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale, Buffer shift) {
+  check_pack("pack_depthwise", f, w, scale, shift);
+  return do_pack_depthwise(e, f, w, scale, shift);
+}
+
+void Backend::conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
+  check_fused("conv_bn_act", f, x, residual, y);
+  do_conv_bn_act(e, f, x, w, residual, y);
+}
+
+void Backend::depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
+  check_fused("depthwise_bn_act", f, x, residual, y);
+  do_depthwise_bn_act(e, f, x, w, residual, y);
+}
+
+void Backend::dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) {
+  Check("dense_forward").floating("x", x, s.m * s.c).is("w", w, x.dtype, s.c * s.k).is("y", y, x.dtype, s.m * s.k);
+  do_dense_forward(e, s, x, w, y);
+}
+
+void Backend::dense_backward_data(Exec& e, const DenseShape& s, Buffer dy, Buffer w, Into dx) {
+  Check("dense_backward_data").floating("dy", dy, s.m * s.k).is("w", w, dy.dtype, s.c * s.k).is("dx", dx.buffer, dy.dtype, s.m * s.c);
+  do_dense_backward_data(e, s, dy, w, dx);
+}
+
+void Backend::dense_backward_filter(Exec& e, const DenseShape& s, Buffer x, Buffer dy, Into dw) {
+  Check("dense_backward_filter").floating("x", x, s.m * s.c).is("dy", dy, x.dtype, s.m * s.k).filter("dw", dw.buffer, x.dtype, s.c * s.k);
+  do_dense_backward_filter(e, s, x, dy, dw);
+}
+
+void Backend::bias_act_forward(Exec& e, RowShape s, Act act, Buffer x, Buffer b, Buffer y) {
+  Check("bias_act_forward").floating("x", x, s.size()).is("b", b, wide(x.dtype), s.c).is("y", y, x.dtype, s.size());
+  do_bias_act_forward(e, s, act, x, b, y);
+}
+
+void Backend::bias_backward(Exec& e, RowShape s, Buffer dy, Into db) {
+  Check("bias_backward").floating("dy", dy, s.size()).is("db", db.buffer, wide(dy.dtype), s.c);
+  do_bias_backward(e, s, dy, db);
+}
+
+void Backend::norm_train_forward(Exec& e, const NormShape& s, const NormTrain& t) {
+  const DType p = wide(t.x.dtype);
+  Check("norm_train_forward")
+      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
+      .is("moving_mean", t.moving_mean, p, s.c).is("moving_variance", t.moving_variance, p, s.c)
+      .is("mean", t.mean, p, s.c).is("inv_std", t.inv_std, p, s.c).that(s.rows > 0, "no rows");
+  do_norm_train_forward(e, s, t);
+}
+
+void Backend::norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t) {
+  const DType p = wide(t.x.dtype);
+  Check("norm_infer_forward")
+      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
+      .is("mean", t.mean, p, s.c).is("variance", t.variance, p, s.c);
+  do_norm_infer_forward(e, s, t);
+}
+
+void Backend::norm_train_backward(Exec& e, const NormShape& s, const NormBackward& t) {
+  check_norm_backward("norm_train_backward", s, t);
+  Check("norm_train_backward").is("inv_std", t.inv_std, wide(t.x.dtype), s.c);
+  do_norm_train_backward(e, s, t);
+}
+
+void Backend::norm_infer_backward(Exec& e, const NormShape& s, const NormBackward& t) {
+  check_norm_backward("norm_infer_backward", s, t);
+  Check("norm_infer_backward").is("variance", t.variance, wide(t.x.dtype), s.c);
+  do_norm_infer_backward(e, s, t);
+}
+
+}  // namespace ptrain

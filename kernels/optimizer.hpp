@@ -1,0 +1,59 @@
+// defines: the update rules (Keras' formulas), and what one launch over many tensors needs
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/dtype.hpp"
+
+namespace ptrain {
+
+// g: gradient, w: weight, t: number of this step, counted from 1. All in float32.
+//   sgd      v ← momentum·v − lr·g ; w ← w + v             (nesterov: w ← w + momentum·v − lr·g)
+//   adam     m += (g − m)(1 − β₁) ; v += (g² − v)(1 − β₂) ; w −= m · lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ) / (√v + ε)
+//   adamw    as adam, after w −= w · weight_decay · lr
+//   rmsprop  v ← ρ·v + (1 − ρ)·g² ; [centered: a ← ρ·a + (1 − ρ)·g, v − a² below the root] ; s = lr·g / √(v + ε) ; [m ← momentum·m + s] ; w −= s
+enum class OptimizerKind : uint8_t { sgd, adam, adamw, rmsprop };
+
+struct OptimizerRule {
+  OptimizerKind kind = OptimizerKind::adam;
+  float learning_rate = 1e-3f;
+  float momentum = 0;
+  bool nesterov = false;
+  float beta_1 = 0.9f, beta_2 = 0.999f, epsilon = 1e-7f;
+  float rho = 0.9f;
+  bool centered = false;
+  float weight_decay = 0;
+
+  // How many state tensors of the weight's size the rule keeps: they are zero before the first step.
+  int states() const {
+    switch (kind) {
+      case OptimizerKind::sgd: return momentum != 0;
+      case OptimizerKind::adam:
+      case OptimizerKind::adamw: return 2;                             // m, v
+      case OptimizerKind::rmsprop: return 1 + centered + (momentum != 0);  // v, a, m
+    }
+    return 0;
+  }
+};
+
+// One trainable tensor. `copy`, when there is one, is the working copy in a lower precision: it is written anew from w.
+struct OptimizerSlot {
+  Buffer w, dw;
+  Buffer state[3];
+  Buffer copy;
+};
+
+// What the device keeps between steps, so that a step never waits for the host.
+struct StepState {
+  Buffer iterations;  // int32: finished steps; the launch reads t − 1 from it and adds one
+  Buffer finite;      // int32, 1 or 0; when it holds 0 the launch changes nothing, `iterations` included. May be absent.
+};
+
+// Dynamic loss scale with Keras' rule: ×2 after `growth_steps` finite steps in a row, ×0.5 and a cleared count after a non-finite one.
+struct LossScaleState {
+  Buffer scale;    // float32
+  Buffer counter;  // int32: finite steps since the last change
+  int32_t growth_steps = 2000;
+};
+
+}  // namespace ptrain

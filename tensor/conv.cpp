@@ -1,0 +1,47 @@
+#include "tensor/ops.hpp"
+
+namespace ptrain {
+
+ConvShape conv_shape(const Tensor& x, const Shape& w, ConvWindow o) {
+  REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2], "conv: input ", str(x.shape()), " and kernel ", str(w), " do not fit: NHWC and HWIO are needed");
+  const ConvShape s{.n = x.dim(0), .h = x.dim(1), .w = x.dim(2), .c = x.dim(3), .k = w[3], .r = w[0], .s = w[1], .stride = o.stride, .pad_h = o.pad_h, .pad_w = o.pad_w};
+  REQUIRE_THAT(s.p() > 0 && s.q() > 0, "conv: input ", str(x.shape()), " is smaller than the kernel ", str(w));
+  return s;
+}
+
+DepthwiseShape depthwise_shape(const Tensor& x, const Shape& w, ConvWindow o) {
+  REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2] && w[3] == 1 && o.pad_h == o.pad_w, "depthwise_conv: input ", str(x.shape()), " and kernel ",
+               str(w), " do not fit: NHWC and HWC1 are needed");
+  const DepthwiseShape s{.n = x.dim(0), .h = x.dim(1), .w = x.dim(2), .c = x.dim(3), .r = w[0], .s = w[1], .stride = o.stride, .pad = o.pad_h};
+  REQUIRE_THAT(s.p() > 0 && s.q() > 0, "depthwise_conv: input ", str(x.shape()), " is smaller than the kernel ", str(w));
+  return s;
+}
+
+RowShape row_shape(const Tensor& x) {
+  const int64_t c = x.dim(x.shape().rank() - 1);
+  return {x.size() / std::max<int64_t>(c, 1), c};
+}
+
+Tensor conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o) {
+  const ConvShape s = conv_shape(x, w.shape(), o);
+  Tensor y = c.tensor({s.n, s.p(), s.q(), s.k}, x.dtype());
+  c.backend.conv_forward(c.exec, s, x.buffer(), w.buffer(), y.buffer());
+  c.tape.record({x, w}, y, [s, x, w](Context& b, const Tensor& dy) {
+    if (const Into dw = b.tape.into(b, w)) b.backend.conv_backward_filter(b.exec, s, x.buffer(), dy.buffer(), dw);
+    if (const Into dx = b.tape.into(b, x)) b.backend.conv_backward_data(b.exec, s, dy.buffer(), w.buffer(), dx);
+  });
+  return y;
+}
+
+Tensor depthwise_conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o) {
+  const DepthwiseShape s = depthwise_shape(x, w.shape(), o);
+  Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
+  c.backend.depthwise_forward(c.exec, s, x.buffer(), w.buffer(), y.buffer());
+  c.tape.record({x, w}, y, [s, x, w](Context& b, const Tensor& dy) {
+    if (const Into dw = b.tape.into(b, w)) b.backend.depthwise_backward_filter(b.exec, s, x.buffer(), dy.buffer(), dw);
+    if (const Into dx = b.tape.into(b, x)) b.backend.depthwise_backward_data(b.exec, s, dy.buffer(), w.buffer(), dx);
+  });
+  return y;
+}
+
+}  // namespace ptrain

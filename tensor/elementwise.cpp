@@ -1,0 +1,38 @@
+#include "tensor/ops.hpp"
+
+namespace ptrain {
+
+Tensor activation(Context& c, const Tensor& x, Act act) {
+  Tensor y = c.like(x);
+  c.backend.act_forward(c.exec, act, x.buffer(), y.buffer());
+  c.tape.record({x}, y, [act, x = Ref(x), y](Context& b, const Tensor& dy) { b.backend.act_backward(b.exec, act, y.buffer(), dy.buffer(), b.tape.into(b, x)); });
+  return y;
+}
+
+Tensor add(Context& c, const Tensor& x1, const Tensor& x2, Act act) {
+  REQUIRE_THAT(x1.shape() == x2.shape(), "add: shapes ", str(x1.shape()), " and ", str(x2.shape()), " differ");
+  Tensor y = c.like(x1);
+  c.backend.add_act(c.exec, act, x1.buffer(), x2.buffer(), y.buffer());
+  const Tensor mask = act == Act::none ? Tensor() : y;
+  c.tape.record({x1, x2}, y, [act, x1 = Ref(x1), x2 = Ref(x2), mask](Context& b, const Tensor& dy) {
+    Tensor dz = dy;
+    if (act != Act::none) {
+      dz = b.like(dy);
+      b.backend.act_backward(b.exec, act, mask.buffer(), dy.buffer(), {dz.buffer()});
+    }
+    b.tape.pass(b, x1, dz);
+    b.tape.pass(b, x2, dz);
+  });
+  return y;
+}
+
+Tensor dropout(Context& c, const Tensor& x, float rate, DropoutKey key, const Tensor& samples) {
+  const RowShape r = row_shape(x);
+  const DropoutShape s{.rows = r.rows, .c = r.c, .rate = rate, .seed = key.seed, .layer = key.layer, .epoch = key.epoch};
+  Tensor y = c.like(x);
+  c.backend.dropout(c.exec, s, x.buffer(), samples.buffer(), {y.buffer()});
+  c.tape.record({x}, y, [s, x = Ref(x), samples](Context& b, const Tensor& dy) { b.backend.dropout(b.exec, s, dy.buffer(), samples.buffer(), b.tape.into(b, x)); });
+  return y;
+}
+
+}  // namespace ptrain

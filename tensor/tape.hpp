@@ -1,0 +1,123 @@
+// defines: Tape (autograd) and Context (one pass: where it runs, where its tensors live, what it records)
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "tensor/tensor.hpp"
+
+namespace ptrain {
+
+class Tape;
+
+struct Context {
+  Backend& backend;
+  Exec& exec;
+  std::shared_ptr<Memory> memory;
+  Tape& tape;
+
+  Tensor tensor(Shape shape, DType dtype) const { return {shape, dtype, memory}; }
+  Tensor like(const Tensor& t) const { return {t.shape(), t.dtype(), memory}; }
+};
+
+// Names a tensor for the tape without keeping its data alive: for a backward that needs where its gradient goes, not its values.
+struct Ref {
+  explicit Ref(const Tensor& t) : id(t.has_data() ? t.id() : 0), shape(t.shape()), dtype(t.dtype()) {}
+  uint64_t id;  // 0: no tensor
+  Shape shape;
+  DType dtype;
+};
+
+// A linear tape: the order of recording is a topological order, so backward() pops from the end and frees as it goes. It holds
+// the gradients. Nothing is recorded when no input wants a gradient, so a frozen base keeps no activation. Gradients add.
+class Tape {
+ public:
+  // Runs with the context of the backward pass, which need not be that of the forward pass. dy is the gradient of the output.
+  using Backward = std::function<void(Context&, const Tensor& dy)>;
+
+  void watch(const Tensor& leaf) { wanted_.insert(leaf.id()); }  // a parameter or an input whose gradient is asked for
+  bool wants_grad(const Tensor& t) const { return t.has_data() && wanted_.contains(t.id()); }
+
+  void record(std::initializer_list<Tensor> inputs, const Tensor& output, Backward backward) {
+    if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
+    wanted_.insert(output.id());
+    steps_.push_back({output.id(), std::move(backward)});
+  }
+  void record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward) {
+    if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
+    wanted_.insert(output.id());
+    steps_.push_back({output.id(), std::move(backward)});
+  }
+
+  // Where a backward op puts the gradient of x: the first to come overwrites, the others add. Empty when nobody wants it.
+  Into into(const Context& c, const Ref& x) {
+    if (!wanted_.contains(x.id)) return {};
+    const auto [it, first] = gradients_.try_emplace(x.id);
+    if (first) it->second = c.tensor(x.shape, x.dtype);
+    return {it->second.buffer(), first ? Accumulate::no : Accumulate::yes};
+  }
+  Into into(const Context& c, const Tensor& x) { return into(c, Ref(x)); }
+
+  // Hands dy on as the gradient of x, or adds it: for ops whose slope is 1.
+  void pass(const Context& c, const Ref& x, const Tensor& dy) {
+    if (const Into dx = into(c, x)) {
+      if (dx.how == Accumulate::yes) c.backend.add_scaled(c.exec, 1, dy.buffer(), dx.buffer);
+      else c.backend.copy(c.exec, dy.buffer(), dx.buffer);
+    }
+  }
+
+  // Backward from `output`, whose gradient is `seed`; afterwards the gradients of the watched leaves are there and the tape is empty.
+  void backward(Context& c, const Tensor& output, const Tensor& seed) {
+    REQUIRE_THAT(seed.size() == output.size(), "backward: the gradient has shape ", str(seed.shape()), ", the output ", str(output.shape()));
+    REQUIRE_THAT(wants_grad(output), "backward: the output does not depend on anything that wants a gradient");
+    gradients_[output.id()] = seed;
+    while (!steps_.empty()) {
+      const Step step = std::move(steps_.back());
+      steps_.pop_back();
+      const auto it = gradients_.find(step.output);
+      if (it == gradients_.end()) continue;  // nothing that was asked for depends on this output
+      const Tensor dy = it->second;
+      gradients_.erase(it);  // everyone has added to it: after this step it is free
+      step.run(c, dy);
+    }
+  }
+
+  bool has_grad(const Tensor& leaf) const { return leaf.has_data() && gradients_.contains(leaf.id()); }
+  const Tensor& grad(const Tensor& leaf) const {
+    const auto it = gradients_.find(leaf.id());
+    REQUIRE_THAT(it != gradients_.end(), "no gradient for a tensor of shape ", str(leaf.shape()), ": it was not watched, or nothing depends on it");
+    return it->second;
+  }
+  size_t size() const { return steps_.size(); }
+  void clear() {
+    steps_.clear();
+    gradients_.clear();
+    wanted_.clear();
+  }
+
+ private:
+  struct Step {
+    uint64_t output;
+    Backward run;
+  };
+  std::vector<Step> steps_;
+  std::unordered_map<uint64_t, Tensor> gradients_;
+  std::unordered_set<uint64_t> wanted_;
+};
+
+// Clears the tape when a step ends or throws.
+class TapeGuard {
+ public:
+  explicit TapeGuard(Tape& tape) : tape_(tape) {}
+  ~TapeGuard() { tape_.clear(); }
+  TapeGuard(const TapeGuard&) = delete;
+  TapeGuard& operator=(const TapeGuard&) = delete;
+
+ private:
+  Tape& tape_;
+};
+
+}  // namespace ptrain
