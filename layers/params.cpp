@@ -1,7 +1,5 @@
 #include "layers/params.hpp"
 
-#include <algorithm>
-
 namespace ptrain {
 namespace {
 
@@ -19,6 +17,7 @@ Param& Params::get(std::string_view layer, std::string_view weight, const Shape&
   if (it == index_.end()) {
     REQUIRE_THAT(!sealed_, "unknown parameter '", key, "': the net was sealed with ", list_.size(), " parameters");
     index_[key] = list_.size();
+    if (kind == Kind::weight) trainable_layers_.insert(std::string(layer));
     list_.push_back({.layer = std::string(layer), .weight = std::string(weight), .shape = shape, .kind = kind, .frozen = false, .value = {}, .copy = {}});
     return list_.back();
   }
@@ -60,11 +59,15 @@ void Params::refresh_copies() {
 }
 
 void Params::freeze(const std::function<bool(const std::string&)>& frozen) {
-  for (Param& p : list_) p.frozen = frozen(p.layer);
+  trainable_layers_.clear();
+  for (Param& p : list_) {
+    p.frozen = frozen(p.layer);
+    if (p.trainable()) trainable_layers_.insert(p.layer);
+  }
 }
 
 bool Params::trainable(std::string_view layer) const {
-  return std::any_of(list_.begin(), list_.end(), [&](const Param& p) { return p.layer == layer && p.trainable(); });
+  return trainable_layers_.contains(std::string(layer));
 }
 
 int64_t Params::count(bool only_trainable) const {

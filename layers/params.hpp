@@ -1,10 +1,12 @@
 // defines: Params, the named weights of a model
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "tensor/tensor.hpp"
@@ -47,13 +49,14 @@ class Params {
   void freeze(const std::function<bool(const std::string& layer)>& frozen);
   bool trainable(std::string_view layer) const;  // some weight of this layer is trained
 
-  std::vector<Param>& list() { return list_; }
-  const std::vector<Param>& list() const { return list_; }
+  std::deque<Param>& list() { return list_; }
+  const std::deque<Param>& list() const { return list_; }
   int64_t count(bool only_trainable = false) const;  // numbers, not tensors
 
  private:
-  std::vector<Param> list_;
+  std::deque<Param> list_;  // references to its elements stay good while it grows
   std::unordered_map<std::string, size_t> index_;
+  std::unordered_set<std::string> trainable_layers_;  // kept by freeze(), for trainable()
   bool sealed_ = false;
 };
 
