@@ -4,16 +4,12 @@
 namespace ptrain {
 namespace {
 
-void check_shape(const char* op, const ConvShape& s) {
-  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.k > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad_h >= 0 && s.pad_w >= 0 &&
-                   s.p() > 0 && s.q() > 0,
-               op, ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", ", s.k, " outputs, stride ", s.stride,
-               ", padding ", s.pad_h, ",", s.pad_w);
-}
-
-void check_shape(const char* op, const DepthwiseShape& s) {
-  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad >= 0 && s.p() > 0 && s.q() > 0, op,
-               ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", stride ", s.stride, ", padding ", s.pad);
+template <class Shape>
+void check_shape(const char* op, const Shape& s) {
+  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad_h >= 0 && s.pad_w >= 0 && s.more_h >= 0 &&
+                   s.more_w >= 0 && s.p() > 0 && s.q() > 0,
+               op, ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", stride ", s.stride, ", padding ", s.pad_h, ",",
+               s.pad_w, " + ", s.more_h, ",", s.more_w);
 }
 
 int64_t channels_out(const ConvShape& s) { return s.k; }

@@ -10,17 +10,19 @@ namespace ptrain {
 enum class Act : uint8_t { none, relu, relu6 };
 enum class Accumulate : uint8_t { no, yes };  // overwrite the result, or add to it
 
-constexpr int64_t window_count(int64_t length, int64_t window, int64_t stride, int64_t pad) {
-  return length + 2 * pad < window ? 0 : (length + 2 * pad - window) / stride + 1;
+// How many windows fit into a length with `pad` zeros on both sides and `more` zeros at the end.
+constexpr int64_t window_count(int64_t length, int64_t window, int64_t stride, int64_t pad, int64_t more = 0) {
+  return length + 2 * pad + more < window ? 0 : (length + 2 * pad + more - window) / stride + 1;
 }
 
-// y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c,k]; zeros outside.
+// y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c,k]; zeros outside. `more_h` rows and `more_w`
+// columns of zeros lie beyond the symmetric padding at the bottom and right: Keras' "same" with stride 2 on even sizes has pad 0, more 1.
 struct ConvShape {
   int64_t n = 0, h = 0, w = 0, c = 0, k = 0, r = 1, s = 1;
-  int64_t stride = 1, pad_h = 0, pad_w = 0;
+  int64_t stride = 1, pad_h = 0, pad_w = 0, more_h = 0, more_w = 0;
 
-  int64_t p() const { return window_count(h, r, stride, pad_h); }
-  int64_t q() const { return window_count(w, s, stride, pad_w); }
+  int64_t p() const { return window_count(h, r, stride, pad_h, more_h); }
+  int64_t q() const { return window_count(w, s, stride, pad_w, more_w); }
   int64_t x_size() const { return n * h * w * c; }
   int64_t w_size() const { return r * s * c * k; }
   int64_t y_size() const { return n * p() * q() * k; }
@@ -28,13 +30,13 @@ struct ConvShape {
   auto operator<=>(const ConvShape&) const = default;
 };
 
-// y[n,p,q,c] = Σ_{r,s} x[n, p·stride − pad + r, q·stride − pad + s, c] · w[r,s,c]
+// y[n,p,q,c] = Σ_{r,s} x[n, p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c]; padding as in ConvShape.
 struct DepthwiseShape {
   int64_t n = 0, h = 0, w = 0, c = 0, r = 3, s = 3;
-  int64_t stride = 1, pad = 0;
+  int64_t stride = 1, pad_h = 0, pad_w = 0, more_h = 0, more_w = 0;
 
-  int64_t p() const { return window_count(h, r, stride, pad); }
-  int64_t q() const { return window_count(w, s, stride, pad); }
+  int64_t p() const { return window_count(h, r, stride, pad_h, more_h); }
+  int64_t q() const { return window_count(w, s, stride, pad_w, more_w); }
   int64_t x_size() const { return n * h * w * c; }
   int64_t w_size() const { return r * s * c; }
   int64_t y_size() const { return n * p() * q() * c; }

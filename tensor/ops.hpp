@@ -5,9 +5,9 @@
 
 namespace ptrain {
 
-// Window, stride and symmetric zero padding of a convolution.
+// Stride and zero padding of a convolution, as in ConvShape.
 struct ConvWindow {
-  int64_t stride = 1, pad_h = 0, pad_w = 0;
+  int64_t stride = 1, pad_h = 0, pad_w = 0, more_h = 0, more_w = 0;
 };
 struct PoolWindow {
   int64_t window = 2, stride = 2, pad = 0;

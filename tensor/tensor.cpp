@@ -34,6 +34,12 @@ Tensor Tensor::from(std::span<const float> values, Shape shape, DType dtype, con
   return t;
 }
 
+Tensor Tensor::from(std::span<const double> values, Shape shape, DType dtype, const std::shared_ptr<Memory>& memory) {
+  Tensor t(shape, dtype, memory);
+  t.upload(values);
+  return t;
+}
+
 Device Tensor::device() const { return memory()->device(); }
 
 const std::shared_ptr<Memory>& Tensor::memory() const {
@@ -81,17 +87,32 @@ uint64_t Tensor::id() const {
   return storage_->id;
 }
 
-void Tensor::upload(std::span<const float> values) {
-  REQUIRE_THAT(int64_t(values.size()) == size(), "upload: ", values.size(), " values for a tensor of shape ", str(shape_));
-  std::vector<char> host(size_t(size() * size_of(dtype_)));
-  visit(dtype_, [&]<class T>(T) {
+namespace {
+
+template <class T, class From>
+T convert(From v) {
+  if constexpr (std::is_same_v<T, Float16> || std::is_same_v<T, BFloat16>) return T(float(v));
+  else return static_cast<T>(v);
+}
+
+template <class From>
+void upload_as(const Tensor& tensor, std::span<const From> values) {
+  REQUIRE_THAT(int64_t(values.size()) == tensor.size(), "upload: ", values.size(), " values for a tensor of shape ", str(tensor.shape()));
+  std::vector<char> host(size_t(tensor.size() * size_of(tensor.dtype())));
+  visit(tensor.dtype(), [&]<class T>(T) {
     T* to = reinterpret_cast<T*>(host.data());
-    for (size_t i = 0; i < values.size(); ++i) to[i] = T(values[i]);
+    for (size_t i = 0; i < values.size(); ++i) to[i] = convert<T>(values[i]);
   });
-  const auto exec = memory()->backend().make_exec(1);
-  memory()->backend().upload(*exec, host.data(), buffer());
+  Backend& backend = tensor.memory()->backend();
+  const auto exec = backend.make_exec(1);
+  backend.upload(*exec, host.data(), tensor.buffer());
   exec->synchronize();
 }
+
+}  // namespace
+
+void Tensor::upload(std::span<const float> values) { upload_as(*this, values); }
+void Tensor::upload(std::span<const double> values) { upload_as(*this, values); }
 
 std::vector<double> Tensor::to_doubles() const {
   std::vector<char> host(size_t(size() * size_of(dtype_)));

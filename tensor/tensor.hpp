@@ -19,6 +19,8 @@ class Tensor {
   static Tensor shape_only(Shape shape, DType dtype);
   static Tensor from(std::span<const float> values, Shape shape, DType dtype, const std::shared_ptr<Memory>& memory);
 
+  static Tensor from(std::span<const double> values, Shape shape, DType dtype, const std::shared_ptr<Memory>& memory);
+
   bool defined() const { return shape_.rank() > 0; }
   bool has_data() const { return storage_ != nullptr; }
   const Shape& shape() const { return shape_; }  // {2, 224, 224, 3}
@@ -35,6 +37,7 @@ class Tensor {
 
   // Copies between the host and the tensor; sizes and types must match, floats are converted.
   void upload(std::span<const float> values);
+  void upload(std::span<const double> values);
   std::vector<float> to_floats() const;
   std::vector<double> to_doubles() const;
   float item() const;  // the value of a tensor of one element

@@ -1,0 +1,168 @@
+#include <cmath>
+#include <tuple>
+
+#include "layers/scope.hpp"
+
+namespace ptrain {
+
+struct Scope::Plan {
+  bool depthwise = false;
+  const ConvNames& names;
+  const ConvOpts& o;
+  ConvWindow window;
+  Shape w, y;  // kernel and output
+
+  const char* kernel_name() const { return depthwise ? "depthwise_kernel" : "kernel"; }
+  bool has_pad() const { return !names.pad.empty(); }
+  bool has_bn() const { return !names.bn.empty(); }
+  bool has_residual() const { return o.residual.defined(); }
+  int64_t channels() const { return y[3]; }
+};
+
+namespace {
+
+// TensorFlow's "same": ⌈length / stride⌉ windows, and the odd zero at the end.
+std::pair<int64_t, int64_t> same_padding(int64_t length, int64_t kernel, int64_t stride) {
+  const int64_t total = std::max<int64_t>(0, (length + stride - 1) / stride * stride - stride + kernel - length);
+  return {total / 2, total % 2};
+}
+
+}  // namespace
+
+Tensor Scope::conv(const Tensor& x, const std::string& name, const ConvOpts& o) { return conv_bn(x, {.conv = name}, o); }
+
+Tensor Scope::conv_bn(const Tensor& x, const ConvNames& names, const ConvOpts& o) { return convolve(x, plan(x, names, o, false)); }
+
+Tensor Scope::depthwise_bn(const Tensor& x, const ConvNames& names, const ConvOpts& o) { return convolve(x, plan(x, names, o, true)); }
+
+// A zero padding of its own becomes part of the convolution, unless somebody watches the layers.
+Scope::Plan Scope::plan(const Tensor& x, const ConvNames& names, const ConvOpts& o, bool depthwise) const {
+  const int64_t kh = o.kernel, kw = o.kernel_w ? o.kernel_w : o.kernel, out = depthwise ? 1 : o.out;
+  Plan p{.depthwise = depthwise, .names = names, .o = o, .window = {.stride = o.stride}, .w = {kh, kw, x.dim(3), out}, .y = {}};
+  ConvWindow& win = p.window;
+  if (o.pad == Pad::same) {
+    std::tie(win.pad_h, win.more_h) = same_padding(x.dim(1), kh, o.stride);
+    std::tie(win.pad_w, win.more_w) = same_padding(x.dim(2), kw, o.stride);
+  } else {
+    const Padding& z = o.zero_pad;
+    REQUIRE_THAT(z.top <= z.bottom && z.left <= z.right, "layer '", names.conv, "': more padding before than after");
+    win.pad_h = z.top, win.more_h = z.bottom - z.top, win.pad_w = z.left, win.more_w = z.right - z.left;
+  }
+  p.y = {x.dim(0), window_count(x.dim(1), kh, o.stride, win.pad_h, win.more_h), window_count(x.dim(2), kw, o.stride, win.pad_w, win.more_w),
+         depthwise ? x.dim(3) : o.out};
+  REQUIRE_THAT(p.y[1] > 0 && p.y[2] > 0, "layer '", names.conv, "': input ", str(x.shape()), " is too small");
+  return p;
+}
+
+// Up to three steps: the convolution (and its bias), the batch norm, the sum with the residual. The activation belongs to the last.
+Tensor Scope::convolve(const Tensor& x, const Plan& p) {
+  c_.exec.label = p.names.conv;
+  if (o_.observer && p.has_pad()) {
+    const Tensor padded = zero_pad(x, p.o.zero_pad, p.names.pad);
+    ConvOpts rest = p.o;
+    rest.zero_pad = {};
+    const ConvNames names{.pad = "", .conv = p.names.conv, .bn = p.names.bn, .add = p.names.add, .act = p.names.act};
+    return convolve(padded, plan(padded, names, rest, p.depthwise));
+  }
+  const int conv_step = take_step(), bn_step = p.has_bn() ? take_step() : conv_step, last = p.has_residual() ? take_step() : bn_step;
+  const bool untouched = !skipped(conv_step) && !skipped(last);
+  const bool no_gradient = !wants_grad(x) && !wants_grad(p.o.residual) &&
+                           (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
+  if (o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn)) {
+    if (o_.trace) o_.trace->live.resize(size_t(last), false);
+    return done(last, fused(x, p), p.has_residual() ? std::vector{x, p.o.residual} : std::vector{x});
+  }
+
+  const Act after_conv = p.has_bn() || p.has_residual() ? Act::none : p.o.act, after_bn = p.has_residual() ? Act::none : p.o.act;
+  Tensor y = skipped(conv_step) ? absent(conv_step, p.y, x.dtype()) : done(conv_step, unfused_conv(x, p), {x});
+  tell({.type = p.depthwise ? "DepthwiseConv2D" : "Conv2D", .name = p.names.conv, .filters = p.depthwise ? 0 : p.o.out, .kernel_h = p.w[0], .kernel_w = p.w[1], .stride = p.o.stride,
+        .pad = p.o.pad, .bias = p.o.bias, .act = after_conv}, {x}, y);
+  if (p.has_bn()) {
+    const Tensor z = y;
+    const Act inside = o_.observer ? Act::none : after_bn;
+    y = skipped(bn_step) ? absent(bn_step, p.y, x.dtype()) : done(bn_step, normalise(z, p.names.bn, p.o.bn, inside), {z});
+    tell({.type = "BatchNormalization", .name = p.names.bn, .eps = p.o.bn.eps, .momentum = p.o.bn.momentum, .gamma = p.o.bn.gamma}, {z}, y);
+  }
+  if (p.has_residual()) {
+    const Tensor z = y;
+    const Act inside = o_.observer ? Act::none : p.o.act;
+    y = skipped(last) ? absent(last, p.y, x.dtype()) : done(last, add(c_, p.o.residual, z, inside), {p.o.residual, z});
+    tell({.type = "Add", .name = p.names.add}, {p.o.residual, z}, y);
+  }
+  if (o_.observer && !p.names.act.empty()) {
+    const Tensor z = y;
+    y = activation(c_, z, p.o.act);
+    tell({.type = p.o.act == Act::relu6 ? "ReLU" : "Activation", .name = p.names.act, .act = p.o.act}, {z}, y);
+  }
+  return y;
+}
+
+Tensor Scope::unfused_conv(const Tensor& x, const Plan& p) {
+  const Tensor& w = weight(p.names.conv, p.kernel_name(), p.w);
+  Tensor y = p.depthwise ? depthwise_conv(c_, x, w, p.window) : ptrain::conv(c_, x, w, p.window);
+  const Act act = p.has_bn() || p.has_residual() ? Act::none : p.o.act;
+  if (p.o.bias) return bias_act(c_, y, weight(p.names.conv, "bias", {p.channels()}), act);
+  return act == Act::none ? y : activation(c_, y, act);
+}
+
+// What bias and batch norm come to after a frozen convolution: γ/√(v+ε) and β + (bias − mean)·scale, in double.
+Scope::ScaleShift Scope::scale_and_shift(const Plan& p) {
+  const Shape k{p.channels()};
+  const auto values = [&](const std::string& layer, const char* name, Kind kind = Kind::weight) { return weight(layer, name, k, kind).to_doubles(); };
+  ScaleShift f{std::vector<double>(size_t(k[0]), 1.0), std::vector<double>(size_t(k[0]), 0.0)};
+  if (p.o.bias) f.shift = values(p.names.conv, "bias");
+  if (!p.has_bn()) return f;
+  if (p.o.bn.gamma) f.scale = values(p.names.bn, "gamma");
+  const std::vector<double> beta = values(p.names.bn, "beta"), mean = values(p.names.bn, "moving_mean", Kind::statistic),
+                            variance = values(p.names.bn, "moving_variance", Kind::statistic);
+  for (size_t i = 0; i < beta.size(); ++i) {
+    f.scale[i] /= std::sqrt(variance[i] + double(p.o.bn.eps));
+    f.shift[i] = beta[i] + (f.shift[i] - mean[i]) * f.scale[i];
+  }
+  return f;
+}
+
+// One operation for everything.
+Tensor Scope::fused(const Tensor& x, const Plan& p) {
+  Tensor y = c_.tensor(p.y, x.dtype());
+  const Buffer residual = p.has_residual() ? p.o.residual.buffer() : Buffer{};
+  const auto run = [&](auto shape, auto pack, auto conv_bn_act) {
+    const Fused<decltype(shape)> f{shape, p.o.act, p.has_residual()};
+    const FrozenWeights::Packed packed = o_.frozen->find_or_pack(p.names.conv, [&] {
+      const Tensor& w = weight(p.names.conv, p.kernel_name(), p.w);
+      const ScaleShift s = scale_and_shift(p);
+      const DType t = w.dtype() == DType::float64 ? DType::float64 : DType::float32;
+      const Tensor scale = Tensor::from(s.scale, {p.channels()}, t, w.memory()), shift = Tensor::from(s.shift, {p.channels()}, t, w.memory());
+      return (c_.backend.*pack)(c_.exec, f, w.buffer(), scale.buffer(), shift.buffer());
+    });
+    (c_.backend.*conv_bn_act)(c_.exec, f, x.buffer(), *packed, residual, y.buffer());
+  };
+  if (p.depthwise) run(depthwise_shape(x, p.w, p.window), &Backend::pack_depthwise, &Backend::depthwise_bn_act);
+  else run(conv_shape(x, p.w, p.window), &Backend::pack_conv, &Backend::conv_bn_act);
+  return y;
+}
+
+Tensor Scope::normalise(const Tensor& x, const std::string& name, const BnOpts& o, Act act) {
+  c_.exec.label = name;
+  const Shape c{x.dim(3)};
+  BatchNorm bn{.eps = o.eps, .momentum = o.momentum, .act = act};
+  if (o.gamma) bn.gamma = weight(name, "gamma", c);
+  bn.beta = weight(name, "beta", c);
+  bn.moving_mean = weight(name, "moving_mean", c, Kind::statistic);
+  bn.moving_variance = weight(name, "moving_variance", c, Kind::statistic);
+  return uses_batch_statistics(name) ? norm_train(c_, x, bn) : norm_infer(c_, x, bn);
+}
+
+Tensor Scope::bn_act(const Tensor& x, const std::string& bn, const std::string& act_name, Act act, const BnOpts& o) {
+  const Act inside = o_.observer ? Act::none : act;
+  Tensor y = step({x}, x.shape(), [&] { return normalise(x, bn, o, inside); });
+  tell({.type = "BatchNormalization", .name = bn, .eps = o.eps, .momentum = o.momentum, .gamma = o.gamma}, {x}, y);
+  if (o_.observer && act != Act::none) {
+    const Tensor z = y;
+    y = activation(c_, z, act);
+    tell({.type = "Activation", .name = act_name, .act = act}, {z}, y);
+  }
+  return y;
+}
+
+}  // namespace ptrain
