@@ -1,0 +1,46 @@
+// defines: the five nets, and the table that names them
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/augment.hpp"
+#include "layers/scope.hpp"
+
+namespace ptrain {
+
+// Each takes preprocessed images [n, h, w, 3] and gives features [n, h', w', c]. Layer names are those of keras.applications.
+Tensor vgg16(Scope&, Tensor x);
+Tensor mobilenet_v2(Scope&, Tensor x);
+Tensor densenet121(Scope&, Tensor x);
+Tensor inception_v3(Scope&, Tensor x);
+Tensor resnet50(Scope&, Tensor x);
+
+// The ImageNet classifier on top of the features: logits [n, 1000].
+Tensor vgg16_top(Scope&, Tensor features);
+Tensor pooled_top(Scope&, Tensor features);                // global average pooling "avg_pool", then "predictions"
+Tensor mobilenet_v2_top(Scope&, Tensor features);          // the pooling layer has no name of its own
+
+// Keras' preprocess_input: what becomes of pixels 0 … 255.
+enum class PreprocessMode : uint8_t {
+  caffe,  // BGR, minus the channel means
+  tf,     // to [−1, 1]
+  torch,  // to [0, 1], minus means, divided by deviations
+};
+const char* str(PreprocessMode);
+Preprocess preprocess(PreprocessMode);
+
+struct NetInfo {
+  std::string name;        // mobilenet_v2
+  std::string keras_name;  // MobileNetV2
+  Tensor (*features)(Scope&, Tensor x);
+  Tensor (*top)(Scope&, Tensor features);
+  int64_t input_size;  // native height and width
+  int64_t min_size;    // the smallest that Keras allows
+  PreprocessMode preprocess;
+};
+
+const std::vector<NetInfo>& net_table();
+const NetInfo& find_net(const std::string& name);  // Error{usage} that lists the five names
+
+}  // namespace ptrain
