@@ -61,7 +61,7 @@ void write_model(const Model& model, WeightFileWriter& file) {
   file.attribute("positive_class", s.classes.at(size_t(s.positive)));
   file.attribute("head_dense", s.head.dense);
   file.attribute("head_dropout", std::vector<double>(s.head.dropout.begin(), s.head.dropout.end()));
-  file.attribute("head_l2", double(s.head.l2));
+  file.attribute("head_l2", s.head.l2);
   file.attribute("threshold", s.threshold);
   file.attribute("temperature", s.temperature);
   save_weights(model.params, file);
