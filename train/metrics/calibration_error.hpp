@@ -1,10 +1,13 @@
-// defines: CalibrationError, the expected calibration error of weighted images, for bootstrap replicates
+// defines: CalibrationError, the expected calibration error of weighted images; chance_calibration_error()
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <span>
+
+#include "train/metrics/patients.hpp"
 
 namespace ptrain::metrics {
 
@@ -28,5 +31,10 @@ class CalibrationError {
   std::array<double, kBins> gaps_{};
   int64_t n_ = 0;
 };
+
+// The quantile of the calibration error that perfectly calibrated scores show by chance: each replicate draws the events anew with the
+// scores as their probabilities (consistency resampling; Bröcker and Smith, Weather and Forecasting 22, 2007). One random number a patient, so
+// that the images of a patient share their luck. An observed error below this says nothing against the scores.
+double chance_calibration_error(std::span<const double> scores, const Groups& groups, double quantile, int replicates, uint64_t seed);
 
 }  // namespace ptrain::metrics

@@ -5,6 +5,7 @@
 
 #include "train/metrics/binary_statistics.hpp"
 #include "train/metrics/bootstrap.hpp"
+#include "train/metrics/calibration_error.hpp"
 #include "train/metrics/check.hpp"
 #include "train/metrics/delong.hpp"
 #include "train/metrics/patients.hpp"
@@ -49,6 +50,13 @@ bool is_proportion(const std::string& name) {
   return name == "accuracy" || name == "sensitivity" || name == "specificity" || name == "precision" || name == "npv" || name == "auc";
 }
 
+// The last steps of a calibration error's interval: it holds the estimate, and 0 when calibrated scores show such an error by chance.
+void allow_for_chance(Metric& m, std::span<const double> scores, const Groups& groups, const EvaluationOptions& options) {
+  if (std::isnan(m.ci95.low)) return;
+  m.ci95.high = std::max(m.ci95.high, m.value);
+  if (m.value <= chance_calibration_error(scores, groups, 0.975, options.bootstrap_replicates, options.seed)) m.ci95.low = 0;
+}
+
 constexpr size_t kDecisionMetrics = 9;  // the first of BinaryStatistics::kNames depend on the threshold
 
 struct BinaryMetrics {
@@ -64,6 +72,10 @@ BinaryMetrics binary_metrics(std::span<const int32_t> labels, std::span<const do
   put_wilson(all, c);
   named(all, "accuracy").ci95 = wilson(c.tp + c.tn, c.n());
   named(all, "auc").ci95 = delong(labels, scores).wald;
+  std::vector<double> confidence(scores.size());
+  std::ranges::transform(scores, confidence.begin(), [](double s) { return std::max(s, 1 - s); });
+  allow_for_chance(named(all, "ece_positive"), scores, groups, options);
+  allow_for_chance(named(all, "ece_confidence"), confidence, groups, options);
   for (Metric& m : all)
     if (!is_proportion(m.name)) m.ci95_patient = {};  // ci95 is by patient already
   BinaryMetrics r{{threshold, c, {}}, {}};
@@ -100,6 +112,9 @@ void evaluate_multiclass(Evaluation& e, const Predictions& p, const Groups& grou
   Metric& accuracy = named(all, "accuracy");
   if (!p.patients.empty()) accuracy.ci95_patient = accuracy.ci95;
   accuracy.ci95 = wilson(e.matrix.correct(), e.matrix.n());
+  std::vector<double> confidence(p.size());
+  for (size_t i = 0; i < p.size(); ++i) confidence[i] = std::ranges::max(std::span(p.probabilities).subspan(i * size_t(k), size_t(k)));
+  allow_for_chance(named(all, "ece_confidence"), confidence, groups, e.options);
   e.metrics = std::move(all);
   e.chosen.threshold = e.plain.threshold = kUndefined;
 

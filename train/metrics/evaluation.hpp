@@ -18,8 +18,9 @@ namespace ptrain::metrics {
 struct Metric {
   std::string name;
   double value = kUndefined;
-  // Proportions: Wilson. AUC: DeLong (Wald). Both take images to be independent. Calibration errors: the basic bootstrap, cut to [0, 1]; all
-  // else: the percentile bootstrap. These draw patients where they are known, else images.
+  // Proportions: Wilson. AUC: DeLong (Wald). Both take images to be independent. All else: the percentile bootstrap, which draws patients
+  // where they are known, else images. Calibration errors, which chance only raises: the basic bootstrap, cut to [0, 1], from 0 when
+  // calibrated scores would show as much (calibration_error.hpp); it covers in 84 to 97 of 100 simulations.
   Interval ci95;
   Interval ci95_patient;  // proportions and AUC: the percentile bootstrap by patient, where patients are known
 };

@@ -36,8 +36,8 @@ Json how(const Evaluation& e) {
   const std::string drawn = concat("bootstrap by ", e.patients < 0 ? "image" : "patient", ", ", e.options.bootstrap_replicates, " replicates, seed ",
                                    e.options.seed);
   return {{"proportions", "Wilson, images independent"},
-          {"auc", "DeLong, images independent"},
-          {"calibration errors", "basic " + drawn},
+          {"auc", "DeLong (Wald), images independent; the logit interval covers better near 1"},
+          {"calibration errors", "basic " + drawn + "; from 0 when calibrated scores would show as much"},
           {"others", "percentile " + drawn}};
 }
 

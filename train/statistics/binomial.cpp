@@ -22,9 +22,9 @@ double stirling_error(int64_t n) {
   return (1.0 / 12 - s * (1.0 / 360 - s * (1.0 / 1260 - s * (1.0 / 1680 - s / 1188)))) / m;
 }
 
-// x·log(x/m) + m − x, which is near 0 when x is near m: then by its series in v = (x − m)/(x + m).
+// x·log(x/m) + m − x. Its parts cancel unless x and m differ by a factor of 3: up to there by its series in v = (x − m)/(x + m).
 double deviance(double x, double m) {
-  if (std::fabs(x - m) >= 0.1 * (x + m)) return x * std::log(x / m) + m - x;
+  if (std::fabs(x - m) >= 0.5 * (x + m)) return x * std::log(x / m) + m - x;
   const double v = (x - m) / (x + m);
   double term = 2 * x * v, total = (x - m) * v;
   for (int j = 3;; j += 2) {
