@@ -56,7 +56,7 @@ void write_model(const Model& model, WeightFileWriter& file) {
   file.attribute("format_version", kFormat);
   file.attribute("net", s.net);
   file.attribute("input_size", std::vector<int64_t>{s.height, s.width});
-  file.attribute("preprocessing", std::string(str(model.net().preprocess)));
+  file.attribute("preprocessing", model.net().preprocess);
   file.attribute("classes", s.classes);
   file.attribute("positive_class", s.classes.at(size_t(s.positive)));
   file.attribute("head_dense", s.head.dense);

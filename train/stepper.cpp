@@ -4,7 +4,7 @@ namespace ptrain {
 
 // A batch on its way: what crosses the cut, one border a group.
 struct Stepper::Slot {
-  Batch batch;
+  StepInput input;
   std::vector<Boundary> borders;
   std::shared_ptr<Workers::Job> job;
 };
@@ -51,12 +51,12 @@ std::vector<std::pair<std::string, Tensor>> Stepper::state() {
   return named;
 }
 
-void Stepper::prepare(Batch batch, ImageSource source) {
+void Stepper::prepare(StepInput input, ImageSource source) {
   REQUIRE_THAT(waiting_.size() < 2, "stepper: two batches are waiting already");
-  REQUIRE_THAT(!batch.images.empty() && batch.images.size() == batch.labels.size(), "stepper: ", batch.images.size(), " images, ", batch.labels.size(), " labels");
-  const int64_t n = int64_t(batch.images.size()), group = runner_.all_frozen() ? n : std::min(n, o_.runner.group), shard = std::min(o_.runner.shard, group);
+  REQUIRE_THAT(!input.images.empty() && input.images.size() == input.labels.size(), "stepper: ", input.images.size(), " images, ", input.labels.size(), " labels");
+  const int64_t n = int64_t(input.images.size()), group = runner_.all_frozen() ? n : std::min(n, o_.runner.group), shard = std::min(o_.runner.shard, group);
   auto slot = std::make_unique<Slot>();
-  slot->batch = std::move(batch);
+  slot->input = std::move(input);
   for (int64_t first = 0; first < n; first += group) slot->borders.push_back(runner_.make_border(std::min(group, n - first)));
   // A shard lies in one group.
   struct Piece {
@@ -70,7 +70,7 @@ void Stepper::prepare(Batch batch, ImageSource source) {
   const int64_t count = int64_t(pieces.size());
   slot->job = workers_.start(Workers::Urgency::later, count, [this, s = slot.get(), pieces = std::move(pieces), source = std::move(source)](int64_t i, Worker& worker) {
     const Piece& p = pieces[size_t(i)];
-    runner_.frozen(worker, std::span(s->batch.images).subspan(size_t(p.first), size_t(p.count)), source, s->borders[p.group], p.row);
+    runner_.frozen(worker, std::span(s->input.images).subspan(size_t(p.first), size_t(p.count)), source, s->borders[p.group], p.row);
   });
   waiting_.push_back(std::move(slot));
 }
@@ -109,7 +109,7 @@ void Stepper::groups_backward(const Tensor& dpooled) {
 // Forward and backward of the head on the whole batch; dpooled is the gradient for the base when it wants one.
 StepResult Stepper::head_step(Exec& exec, Slot& slot, Tensor& dpooled) {
   const std::shared_ptr<Memory>& memory = model_.memory();
-  const int64_t n = int64_t(slot.batch.images.size());
+  const int64_t n = int64_t(slot.input.images.size());
   Context c{memory->backend(), exec, memory, head_tape_};
   Tensor pooled;
   if (runner_.all_frozen()) {
@@ -124,9 +124,9 @@ StepResult Stepper::head_step(Exec& exec, Slot& slot, Tensor& dpooled) {
     }
     head_tape_.watch(pooled);
   }
-  std::vector<float> labels(slot.batch.labels.begin(), slot.batch.labels.end()), numbers(slot.batch.images.begin(), slot.batch.images.end());
+  std::vector<float> labels(slot.input.labels.begin(), slot.input.labels.end()), numbers(slot.input.images.begin(), slot.input.images.end());
   const Tensor label_tensor = Tensor::from(labels, {n}, DType::int32, memory), samples = Tensor::from(numbers, {n}, DType::int32, memory);
-  Scope scope(c, model_.params, {.record = true, .dropout = true, .seed = o_.seed, .epoch = slot.batch.epoch, .samples = samples});
+  Scope scope(c, model_.params, {.record = true, .dropout = true, .seed = o_.seed, .epoch = slot.input.epoch, .samples = samples});
   const CrossEntropy out = softmax_cross_entropy(c, model_.head(scope, pooled), label_tensor, class_weights_);
   head_tape_.backward(c, out.loss, one_);
   for (const std::string& key : l2_kernels(model_.spec.head)) {

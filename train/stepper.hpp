@@ -8,7 +8,7 @@
 
 namespace ptrain {
 
-struct Batch {
+struct StepInput {
   std::vector<int64_t> images;  // numbers that the source understands; they also key the dropout
   std::vector<int32_t> labels;
   uint32_t epoch = 0;
@@ -34,7 +34,7 @@ class Stepper {
   ~Stepper();
 
   // Starts the frozen part of a batch; it runs while earlier batches train. At most two may be waiting.
-  void prepare(Batch batch, ImageSource source);
+  void prepare(StepInput input, ImageSource source);
   size_t prepared() const { return waiting_.size(); }
   StepResult step(double learning_rate);  // trains the batch that was prepared first
 
