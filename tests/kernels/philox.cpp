@@ -21,7 +21,7 @@ TEST_CASE("philox gives the known answers of Random123") {
   }
 }
 
-TEST_CASE("unit_float fills [0 1) in steps that float32 holds exactly") {
+TEST_CASE("unit_float takes the upper 24 bits and stays below one") {
   CHECK(unit_float(0) == 0.f);
   CHECK(unit_float(0xff) == 0.f);  // the lower eight bits do not count
   CHECK(unit_float(0x100) == 0x1p-24f);
