@@ -61,7 +61,7 @@ struct RowShape {
 // Batch normalisation over the rows of each channel, with an optional activation after it.
 struct NormShape {
   int64_t rows = 0, c = 0;
-  float eps = 1e-3f;
+  double eps = 1e-3;
   Act act = Act::none;
   int64_t size() const { return rows * c; }
 };
