@@ -13,38 +13,39 @@
 
 namespace ptrain {
 namespace fs = std::filesystem;
-namespace {
 
-struct Descriptor {
-  int number = -1;
-  ~Descriptor() {
-    if (number >= 0) close(number);
-  }
-};
-
-}  // namespace
-
-std::vector<uint8_t> read_bytes(const fs::path& path, std::string_view doing, int64_t limit) {
-  const auto refuse = [&](const auto&... why) { fail(ErrorKind::data, doing, " ", path.string(), ": ", why...); };
+InputFile::InputFile(fs::path path, std::string doing) : path_(std::move(path)), doing_(std::move(doing)) {
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat status {};
-  if (file.number < 0 || fstat(file.number, &status) != 0) {
+  if (file_ < 0 || fstat(file_, &status) != 0) {
     const char* advice = errno == ENOENT ? "check the path" : errno == EACCES ? "check its permissions" : "check the disk and the path";
-    refuse(std::strerror(errno), "; ", advice);
+    fail(ErrorKind::data, doing_, " ", path_.string(), ": ", std::strerror(errno), "; ", advice);
   }
-  if (!S_ISREG(status.st_mode)) refuse("this is a folder, a pipe or a device, and a file is wanted; remove it");
-  if (status.st_size > limit) refuse("the file has ", int64_t(status.st_size), " bytes, the limit is ", limit, "; make it smaller or remove it");
+  size_ = status.st_size;
+  if (S_ISREG(status.st_mode)) return;
+  close(file_);
+  fail(ErrorKind::data, doing_, " ", path_.string(), ": this is a folder, a pipe or a device, and a file is wanted; remove it");
+}
 
-  std::vector<uint8_t> bytes(size_t(status.st_size));
-  size_t have = 0;
-  while (have < bytes.size()) {
-    const ssize_t got = read(file.number, bytes.data() + have, bytes.size() - have);
+InputFile::~InputFile() { close(file_); }
+
+void InputFile::read(std::span<uint8_t> to) {
+  for (size_t have = 0; have < to.size();) {
+    const ssize_t got = ::read(file_, to.data() + have, to.size() - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse("reading stopped after ", have, " bytes: ", std::strerror(errno), "; check the disk");
-    if (got == 0) refuse("the file became shorter while it was read: ", have, " of ", bytes.size(), " bytes; wait until it is complete");
+    if (got < 0) fail(ErrorKind::data, doing_, " ", path_.string(), ": ", std::strerror(errno), "; check the disk");
+    if (got == 0) fail(ErrorKind::data, doing_, " ", path_.string(), ": the file became shorter while it was read; wait until it is complete");
     have += size_t(got);
   }
+}
+
+std::vector<uint8_t> read_bytes(const fs::path& path, std::string_view doing, int64_t limit) {
+  InputFile file(path, std::string(doing));
+  if (file.size() > limit)
+    fail(ErrorKind::data, doing, " ", path.string(), ": the file has ", file.size(), " bytes, the limit is ", limit, "; make it smaller or remove it");
+  std::vector<uint8_t> bytes(size_t(file.size()));
+  file.read(bytes);
   return bytes;
 }
 
@@ -76,8 +77,10 @@ void AtomicFile::commit() {
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_with("renaming the temporary file", errno);
   temporary_.clear();
   const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-  const Descriptor directory{open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.number >= 0) fsync(directory.number);  // some file systems cannot; the file itself is safe by then
+  const int directory = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return;
+  fsync(directory);  // some file systems cannot; the file itself is safe by then
+  close(directory);
 }
 
 void AtomicFile::fail_with(const char* step, int error_number) const {

@@ -1,4 +1,4 @@
-// defines: read_bytes() with a limit, AtomicFile (a file that is written as a whole or not at all)
+// defines: InputFile, read_bytes() with a limit, AtomicFile (a file that is written as a whole or not at all)
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,26 @@
 
 namespace ptrain {
 
-// The bytes of a regular file (a link to one will do; a pipe, a device or a folder will not). `doing` begins the messages:
-// "decoding an image". Error{data} when it is not there, cannot be read, or holds more than `limit` bytes.
+// A regular file that is read from its beginning (a link to one will do; a pipe, a device or a folder will not). `doing` begins the
+// messages: "decoding". Error{data} when it is not there or cannot be read.
+class InputFile {
+ public:
+  InputFile(std::filesystem::path path, std::string doing);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  int64_t size() const { return size_; }
+  void read(std::span<uint8_t> to);  // the next bytes; Error{data} when there are fewer
+
+ private:
+  std::filesystem::path path_;
+  std::string doing_;
+  int file_ = -1;
+  int64_t size_ = 0;
+};
+
+// All bytes of such a file; Error{data} when there are more than `limit`.
 std::vector<uint8_t> read_bytes(const std::filesystem::path& path, std::string_view doing, int64_t limit);
 
 // Writes to a temporary name beside `path`; commit() makes it `path` after an fsync of the file, then syncs the folder. Without
