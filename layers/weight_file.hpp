@@ -4,19 +4,17 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "layers/hdf5.hpp"  // Attribute, Attributes
 #include "layers/params.hpp"
 
 namespace ptrain {
 
-using Attribute = std::variant<std::string, int64_t, double, std::vector<std::string>, std::vector<int64_t>, std::vector<double>>;
-using Attributes = std::map<std::string, Attribute>;
+constexpr int64_t kModelFormatVersion = 1;  // the attribute `format_version`, written and checked here
 
 // Writes one file as a whole or not at all: a temporary name beside the target, fsync, rename, fsync of the folder. Without
 // commit() nothing is left behind and a file that was there before is untouched. Errors (full disk, no permission) name the path.
@@ -28,9 +26,12 @@ class WeightFileWriter {
   WeightFileWriter& operator=(const WeightFileWriter&) = delete;
 
   void weight(const std::string& layer, const std::string& weight, const Shape& shape, std::span<const float> values);
+  // The same in pieces: whole rows of the first dimension, in order, until the shape is full.
+  void begin_weight(const std::string& layer, const std::string& weight, const Shape& shape);
+  void rows(std::span<const float> values);
   // Any dataset below /state: "optimizer/head_1/kernel/m", "history", …; dtype float32, float64, int32 or uint8.
   void state(const std::string& name, DType dtype, const Shape& shape, const void* values);
-  void attribute(const std::string& name, const Attribute& value);  // of the file
+  void attribute(const std::string& name, const Attribute& value);  // of the file; a second one of that name replaces the first
   void commit();
 
  private:
@@ -53,7 +54,8 @@ class WeightFileReader {
   WeightFileReader(const WeightFileReader&) = delete;
   WeightFileReader& operator=(const WeightFileReader&) = delete;
 
-  const std::vector<StoredTensor>& tensors() const;
+  const std::filesystem::path& path() const;
+  const std::vector<StoredTensor>& tensors() const;  // in the order in which they were written
   void read(const StoredTensor& tensor, std::span<float> to) const;
   const Attributes& attributes() const;
   bool has_attribute(const std::string& name) const;
@@ -81,6 +83,7 @@ class WeightFileReader {
 struct LoadOptions {
   std::function<bool(const std::string& layer)> leave_out = [](const std::string&) { return false; };
   std::function<bool(const std::string& layer)> leave_alone = [](const std::string&) { return false; };
+  std::string into = "the net";  // its name, for messages
 };
 std::vector<std::string> load_weights(Params& params, const WeightFileReader& file, const LoadOptions& options = {});
 void save_weights(const Params& params, WeightFileWriter& file);

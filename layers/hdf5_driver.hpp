@@ -1,0 +1,19 @@
+// defines: HDF5 files over an open file descriptor
+#pragma once
+
+#include "layers/hdf5.hpp"
+
+namespace ptrain::hdf5 {
+
+// The library gets a file by descriptor and never by name. So a process that may not open files can still read one, a file that was
+// renamed or unlinked stays readable, and a full disk is seen here, once, instead of breaking the library's own clean-up: after the first
+// failed write the rest is dropped silently, the file can be closed in order, and `write_errno` says what happened.
+struct Descriptor {
+  int fd = -1;
+  int write_errno = 0;
+};
+
+Handle open_descriptor(Descriptor&);    // to read; empty when it is no HDF5 file (last_error() says why)
+Handle create_descriptor(Descriptor&);  // an empty file, to write; the descriptor must outlive the handle
+
+}  // namespace ptrain::hdf5
