@@ -9,7 +9,7 @@
 #include "train/class_weights.hpp"
 #include "train/interrupt.hpp"
 #include "train/metrics/evaluation.hpp"
-#include "train/metrics/multiclass.hpp"
+#include "train/metrics/ranking.hpp"
 #include "train/metrics/threshold.hpp"
 
 namespace ptrain {
@@ -18,6 +18,16 @@ namespace {
 double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 size_t argmax(std::span<const float> row) { return size_t(std::max_element(row.begin(), row.end()) - row.begin()); }
+
+// Of the positive class; of more than two classes the mean of one against the rest, over those for which it is defined.
+double auc(const metrics::Predictions& p, int positive) {
+  if (p.classes.size() == 2) return metrics::roc_auc(p.labels_against(positive), p.scores(positive));
+  double sum = 0;
+  int defined = 0;
+  for (int c = 0; c < int(p.classes.size()); ++c)
+    if (const double a = metrics::roc_auc(p.labels_against(c), p.scores(c)); !std::isnan(a)) sum += a, ++defined;
+  return sum / defined;
+}
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -140,7 +150,7 @@ Logs Fit::validate(Stage& stage) {
     for (const double w : model_.params.at(key).value.to_doubles()) l2 += model_.spec.head.l2 * w * w;
   logs["val_loss"] = loss / double(p.size()) + l2;
   logs["val_accuracy"] = double(correct) / double(p.size());
-  logs["val_auc"] = binary ? metrics::roc_auc(p.labels_against(model_.spec.positive), p.scores(model_.spec.positive)) : metrics::macro_auc(p);
+  logs["val_auc"] = auc(p, model_.spec.positive);
   return logs;
 }
 
