@@ -1,0 +1,78 @@
+// Ctrl-C in each stage; a resumed run computes the same bytes as one that was never interrupted.
+#include <csignal>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/tools/program.hpp"
+
+extern char** environ;
+
+using namespace ptrain::test;
+
+namespace {
+
+// Starts ptrain, sends it a signal as soon as `ready` holds, and returns the exit code.
+int interrupted(std::vector<std::string> arguments, int signal, const std::function<bool()>& ready) {
+  arguments.insert(arguments.begin(), bin("ptrain").string());
+  std::vector<char*> argv;
+  for (std::string& a : arguments) argv.push_back(a.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  pid_t pid = 0;
+  REQUIRE(posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ) == 0);
+  posix_spawn_file_actions_destroy(&actions);
+  int status = 0;
+  bool sent = false;
+  while (waitpid(pid, &status, WNOHANG) == 0) {
+    if (!sent && ready()) sent = kill(pid, signal) == 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  CHECK(sent);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+bool contains(const std::filesystem::path& file, const std::string& text) {
+  std::error_code missing;
+  return std::filesystem::exists(file, missing) && read_file(file).find(text) != std::string::npos;
+}
+
+void interrupt_and_resume(const std::string& until, int signal, int code) {
+  const TempDir temp;
+  make_data(temp / "data", 16);
+  const std::vector<std::string> more{"--epochs", "6", "--fine-tune-epochs", "5", "--patience", "20", "--augment", "strong"};
+  REQUIRE(run_ptrain(quick_training(temp / "data", temp / "whole", more)).code == 0);
+
+  CHECK(interrupted(quick_training(temp / "data", temp / "cut", more), signal, [&] { return contains(temp / "cut/log.txt", until) && contains(temp / "cut/history.csv", "\r\n"); }) == code);
+  REQUIRE(std::filesystem::exists(temp / "cut/last.h5"));
+  CHECK(read_file(temp / "cut/history.csv") != read_file(temp / "whole/history.csv"));
+  const Finished resumed = run_ptrain({"train", "--resume", "--out", (temp / "cut").string(), "--quiet"});
+  INFO(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(read_file(temp / "cut/history.csv") == read_file(temp / "whole/history.csv"));
+  CHECK(weights_of(temp / "cut/best.h5") == weights_of(temp / "whole/best.h5"));
+  CHECK(weights_of(temp / "cut/last.h5") == weights_of(temp / "whole/last.h5"));
+}
+
+}  // namespace
+
+TEST_CASE("Ctrl-C in the frozen stage saves and resumes to the same bytes") { interrupt_and_resume("stage 'frozen'", SIGINT, 130); }
+TEST_CASE("Ctrl-C in the fine-tuning saves and resumes to the same bytes") { interrupt_and_resume("stage 'fine-tune'", SIGINT, 130); }
+TEST_CASE("SIGTERM saves as well") { interrupt_and_resume("stage 'frozen'", SIGTERM, 143); }
+
+TEST_CASE("resuming with other settings is refused by name") {
+  const TempDir temp;
+  make_data(temp / "data", 8);
+  REQUIRE(run_ptrain(quick_training(temp / "data", temp / "run")).code == 0);
+  const Finished f = run_ptrain({"train", "--resume", "--out", (temp / "run").string(), "--lr", "0.5"});
+  CHECK(f.code == 2);
+  CHECK(f.err.find("--lr") != std::string::npos);
+  const Finished none = run_ptrain({"train", "--resume", "--out", (temp / "nothing").string(), "--data", "x", "--weights", "none"});
+  CHECK(none.code == 2);
+  CHECK(none.err.find("last.h5") != std::string::npos);
+}
