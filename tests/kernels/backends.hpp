@@ -66,11 +66,19 @@ struct Tolerance {
 };
 
 // A sum of `terms` numbers no larger than `size`, rounded to `out`. The sum itself errs by terms·2⁻⁵³ at worst when it is taken in
-// double, and by about √terms·2⁻²⁴ when it is taken in float (8 of these for safety); the half types add their own rounding, where a
-// result below the normal numbers of float16 has an absolute error, and both are rounded to float on the way.
+// double. Taken in float each step errs in proportion to the sum so far, which grows like √terms: about terms/8·2⁻²⁴ in the end (four of
+// these, and 8·√terms for short sums). The half types add their own rounding, where a result below the normal numbers of float16 has
+// an absolute error, and both are rounded to float on the way.
 inline Tolerance tolerance(const Target& target, int64_t terms, double size, DType out) {
-  const double sum = target.is_reference ? double(terms + 4) * 0x1p-52 : 8 * std::sqrt(double(terms)) * 0x1p-24;
+  const double sum = target.is_reference ? double(terms + 4) * 0x1p-52 : (8 * std::sqrt(double(terms)) + double(terms) / 2) * 0x1p-24;
   return {sum * size + (out == DType::float16 ? 0x1p-24 : 0), 1.01 * rounding_of(out) + (rounding_of(out) > 0x1p-24 ? 0x1p-24 : 0)};
+}
+
+// The same for a product with packed weights, which a device may round once more after it has folded the scale into them.
+inline Tolerance packed_tolerance(const Target& target, int64_t terms, double size) {
+  Tolerance t = tolerance(target, terms, size, target.dtype);
+  if (!target.is_reference && rounding_of(target.dtype) > 0x1p-24) t.atol += rounding_of(target.dtype) * std::sqrt(double(terms)) * size / 2;
+  return t;
 }
 
 // n numbers in [low, high) that depend on `key` alone.

@@ -100,7 +100,7 @@ TEST_CASE("frozen conv is act of scale times conv plus shift plus residual for a
               if (act == Act::relu6) y[i] = std::min(y[i], 6.0);
             }
             t.backend().conv_bn_act(t.exec(), f, x, *packed, residual ? Buffer(add) : Buffer{}, got);
-            t.check("y", got, y, shape.r * shape.s * shape.c + 8, 2);
+            t.check("y", got, y, packed_tolerance(target, shape.r * shape.s * shape.c + 8, 2));
           }
         }
     }

@@ -92,7 +92,7 @@ TEST_CASE("frozen depthwise is act of scale times conv plus shift plus residual 
               if (act == Act::relu6) y[i] = std::min(y[i], 6.0);
             }
             t.backend().depthwise_bn_act(t.exec(), f, x, *packed, residual ? Buffer(add) : Buffer{}, got);
-            t.check("y", got, y, shape.r * shape.s + 8, 2);
+            t.check("y", got, y, packed_tolerance(target, shape.r * shape.s + 8, 2));
           }
         }
     }
