@@ -14,9 +14,9 @@ struct Case {
 const Case kCases[] = {
     {{.rows = 1, .c = 1}},
     {{.rows = 1, .c = 17, .act = Act::relu}},
-    {{.rows = 2, .c = 3, .eps = 1.001e-5f}},
+    {{.rows = 2, .c = 3, .eps = 1.001e-5}},
     {{.rows = 5, .c = 16, .act = Act::relu6}, false},
-    {{.rows = 33, .c = 15, .eps = 1.001e-5f, .act = Act::relu}},
+    {{.rows = 33, .c = 15, .eps = 1.001e-5, .act = Act::relu}},
     {{.rows = 60, .c = 4}, false},
     {{.rows = 105, .c = 33, .act = Act::relu6}},
 };
@@ -32,7 +32,7 @@ struct Norm {
   double scale(size_t c) const { return gamma ? gamma->values[c] : 1; }
   std::vector<double> inv_std(const std::vector<double>& of) const {
     std::vector<double> v;
-    for (const double variance_of_channel : of) v.push_back(1 / std::sqrt(variance_of_channel + double(s.eps)));
+    for (const double variance_of_channel : of) v.push_back(1 / std::sqrt(variance_of_channel + s.eps));
     return v;
   }
   std::vector<double> y(const std::vector<double>& m, const std::vector<double>& inv) const {
@@ -59,7 +59,7 @@ struct Norm {
 TEST_CASE("norm_train normalises by the batch and moves the moving statistics") {
   on_each_backend([](const Target& target) {
     for (const Case& c : kCases)
-      for (const float momentum : {0.99f, 0.999f, 0.f}) {
+      for (const double momentum : {0.99, 0.999, 0.}) {
         CAPTURE(c.s.rows);
         CAPTURE(c.s.c);
         CAPTURE(momentum);
@@ -70,7 +70,7 @@ TEST_CASE("norm_train normalises by the batch and moves the moving statistics") 
         t.backend().norm_train_forward(t.exec(), c.s, {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .moving_mean = moving_mean, .moving_variance = moving_variance,
                                                        .momentum = momentum, .mean = mean, .inv_std = inv_std, .y = y});
         std::vector<double> want_mean = moving_mean.values, want_variance = moving_variance.values;
-        const double m = double(momentum);
+        const double m = momentum;
         for (size_t i = 0; i < want_mean.size(); ++i) {
           want_mean[i] = want_mean[i] * m + n.mean[i] * (1 - m);
           want_variance[i] = want_variance[i] * m + n.variance[i] * (1 - m);

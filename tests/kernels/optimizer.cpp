@@ -6,18 +6,19 @@ using namespace ptrain::test;
 namespace {
 
 const OptimizerRule kRules[] = {
-    {.kind = OptimizerKind::sgd, .learning_rate = 0.1f},
-    {.kind = OptimizerKind::sgd, .learning_rate = 0.1f, .momentum = 0.9f},
-    {.kind = OptimizerKind::sgd, .learning_rate = 0.1f, .momentum = 0.9f, .nesterov = true, .weight_decay = 0.01f},
-    {.kind = OptimizerKind::adam, .learning_rate = 0.05f},
-    {.kind = OptimizerKind::adamw, .learning_rate = 0.05f, .beta_1 = 0.8, .beta_2 = 0.95, .epsilon = 1e-4f, .weight_decay = 0.1f},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f, .rho = 0.8, .centered = true},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f, .momentum = 0.5f, .rho = 0.8},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f, .momentum = 0.5f, .rho = 0.8, .centered = true},
+    {.kind = OptimizerKind::sgd, .learning_rate = 0.1},
+    {.kind = OptimizerKind::sgd, .learning_rate = 0.1, .momentum = 0.9},
+    {.kind = OptimizerKind::sgd, .learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.01},
+    {.kind = OptimizerKind::adam, .learning_rate = 0.05},
+    {.kind = OptimizerKind::adamw, .learning_rate = 0.05, .beta_1 = 0.8, .beta_2 = 0.95, .epsilon = 1e-4, .weight_decay = 0.1},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01, .rho = 0.8, .centered = true},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01, .momentum = 0.5, .rho = 0.8},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01, .momentum = 0.5, .rho = 0.8, .centered = true},
 };
 
-// The textbook form of each rule, one weight, in double. Only βᵗ has the precision of the weights: 1 − β₂ᵗ loses four digits of it.
+// The textbook form of each rule, one weight, in double. Only βᵗ is that of the rounded β, in the precision of
+// the weights: 1 − β₂ᵗ loses four digits of it.
 struct Textbook {
   OptimizerRule rule;
   bool single;
@@ -25,9 +26,9 @@ struct Textbook {
   int t = 0;
 
   void step(double g) {
-    const double lr = double(rule.learning_rate), momentum = double(rule.momentum), epsilon = double(rule.epsilon);
+    const double lr = rule.learning_rate, momentum = double(float(rule.momentum)), epsilon = rule.epsilon;
     ++t;
-    w *= 1 - double(rule.weight_decay) * lr;
+    w *= 1 - rule.weight_decay * lr;
     switch (rule.kind) {
       case OptimizerKind::sgd:
         m = momentum * m - lr * g;
@@ -50,7 +51,10 @@ struct Textbook {
         break;
     }
   }
-  double power(double beta) const { return single ? double(float(std::pow(double(float(beta)), t))) : std::pow(beta, t); }
+  double power(double beta) const {
+    const double p = std::pow(double(float(beta)), t);
+    return single ? double(float(p)) : p;
+  }
 };
 
 // One tensor on a backend with everything that a step needs.

@@ -16,7 +16,7 @@ std::vector<double> values(const std::string& key, int64_t n) {
 // Keras' arguments as a rule, Keras' defaults where there are none. False for what is no part of a rule (clipping, averaging, …).
 bool rule_of(const std::string& kind, const nlohmann::json& kwargs, OptimizerRule& rule) {
   const std::map<std::string, OptimizerKind> kinds{{"SGD", OptimizerKind::sgd}, {"Adam", OptimizerKind::adam}, {"AdamW", OptimizerKind::adamw}, {"RMSprop", OptimizerKind::rmsprop}};
-  rule = {.kind = kinds.at(kind), .learning_rate = kind == "SGD" ? 0.01f : 1e-3f, .weight_decay = kind == "AdamW" ? 0.004f : 0};
+  rule = {.kind = kinds.at(kind), .learning_rate = kind == "SGD" ? 0.01 : 1e-3, .weight_decay = kind == "AdamW" ? 0.004 : 0};
   for (const auto& [name, value] : kwargs.items()) {
     if (name == "learning_rate") rule.learning_rate = value;
     else if (name == "momentum") rule.momentum = value;

@@ -15,7 +15,7 @@ constexpr Device kReference{DeviceKind::reference};
 // A pass that takes and gives back blocks of many sizes; f(kind, block number, bytes) sees each event.
 template <class F>
 void random_pass(uint32_t seed, F&& f) {
-  const auto draw = [&, i = 0u](uint32_t below) mutable { return uint32_t(random_unit(seed, Purpose::test, 0, 0, 0, i++) * float(below)); };
+  auto draw = [seed, i = 0u](uint32_t below) mutable { return uint32_t(random_unit(seed, Purpose::test, 0, 0, 0, i++) * float(below)); };
   std::vector<size_t> alive;
   std::vector<int64_t> bytes;
   for (int event = 0; event < 200; ++event) {
