@@ -86,6 +86,24 @@ TEST_CASE("nearest rounds half away from zero") {
   });
 }
 
+// 0.7f · 5 is 3.49999994, as a float32 3.5; minus 3 that is a half and rounds to 1. One fused operation would give 0.49999994, and 0.
+TEST_CASE("positions are rounded after each operation as in TensorFlow") {
+  on_the_reference([](const Target& target) {
+    const AugmentShape s{.n = 1, .h = 6, .w = 6, .c = 1, .fill = FillMode::nearest, .interpolation = Interpolation::nearest};
+    std::vector<double> image;
+    for (int i = 0; i < 36; ++i) image.push_back(i);
+    Trial t(target);
+    AugmentImage along_x, along_y;
+    along_x.transform = {.a0 = 0.7f, .a1 = -1, .b1 = 0};
+    along_y.transform = {.a0 = 0, .b0 = -1, .b1 = 0.7f};
+    const Guarded &x = t.input(image, DType::uint8), &a = t.output(108), &b = t.output(108);
+    t.backend().augment(t.exec(), s, {&along_x, 1}, x, {}, a);
+    t.backend().augment(t.exec(), s, {&along_y, 1}, x, {}, b);
+    CHECK(t.read(a)[(3 * 6 + 5) * 3] == 1);  // row 0, column 1
+    CHECK(t.read(b)[(5 * 6 + 3) * 3] == 6);  // row 1, column 0
+  });
+}
+
 TEST_CASE("a projective transform divides by its third row and fills where that is zero") {
   on_each_backend([](const Target& target) {
     // k = 1 − x/2: the positions are 0, 2, infinity and −6

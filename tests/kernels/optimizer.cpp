@@ -51,6 +51,20 @@ struct Textbook {
         break;
     }
   }
+  // In the order of OptimizerSlot::state; 0 where the rule keeps none.
+  std::vector<double> state() const {
+    switch (rule.kind) {
+      case OptimizerKind::sgd: return {rule.momentum != 0 ? m : 0, 0, 0};
+      case OptimizerKind::adam:
+      case OptimizerKind::adamw: return {m, v, 0};
+      case OptimizerKind::rmsprop: break;
+    }
+    std::vector<double> kept{v};
+    if (rule.centered) kept.push_back(a);
+    if (rule.momentum != 0) kept.push_back(m);
+    kept.resize(3);
+    return kept;
+  }
   double power(double beta) const {
     const double p = std::pow(double(float(beta)), t);
     return single ? double(float(p)) : p;
@@ -92,14 +106,18 @@ TEST_CASE("optimizer steps follow the textbook over many tensors at once") {
         const Guarded& iterations = t.state({0}, DType::int32);
         for (int step = 0; step < 6; ++step) t.backend().optimizer_step(t.exec(), rule, list, {.iterations = iterations, .finite = {}});
         CHECK(t.read(iterations)[0] == 6);
+        const Tolerance close = t.wide() == DType::float32 ? Tolerance{1e-6, 1e-6} : Tolerance{1e-14, 1e-14};
         for (const Slot& s : slots) {
-          std::vector<double> want;
+          std::vector<double> want, state[3];
           for (size_t i = 0; i < s.w.values.size(); ++i) {
             Textbook book{rule, t.wide() == DType::float32, s.w.values[i]};
             for (int step = 0; step < 6; ++step) book.step(s.dw.values[i]);
             want.push_back(book.w);
+            const std::vector<double> kept = book.state();
+            for (size_t j = 0; j < 3; ++j) state[j].push_back(kept[j]);
           }
-          t.check("w", s.w, want, t.wide() == DType::float32 ? Tolerance{1e-6, 1e-6} : Tolerance{1e-14, 1e-14});
+          for (size_t j = 0; j < 3; ++j) t.check("state", *s.state[j], state[j], close);
+          t.check("w", s.w, want, close);
           if (s.copy) t.check("copy", *s.copy, rounded(t.read(s.w), t.dtype()), Tolerance{});
         }
       }

@@ -31,6 +31,19 @@ TEST_CASE("dropout keeps the elements whose random number reaches the rate") {
   });
 }
 
+TEST_CASE("dropout keeps an element whose random number is the rate itself") {
+  on_each_backend([](const Target& target) {
+    DropoutShape s{.rows = 1, .c = 8, .seed = 3, .layer = 1};
+    for (uint32_t i = 0; i < 8; ++i) {
+      s.rate = random_unit(s.seed, Purpose::dropout, s.layer, s.epoch, 9, i);
+      Trial t(target);
+      const Guarded& y = t.output(8);
+      t.backend().dropout(t.exec(), s, t.input(std::vector<double>(8, 1)), t.input({9}, DType::int32), {y});
+      CHECK(t.read(y)[i] != 0);
+    }
+  });
+}
+
 TEST_CASE("dropout of a sample does not depend on its place in the batch") {
   on_each_backend([](const Target& target) {
     Trial t(target);
