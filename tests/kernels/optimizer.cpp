@@ -129,13 +129,16 @@ TEST_CASE("a step that is not finite changes nothing") {
     for (const OptimizerRule& rule : kRules) {
       Trial t(target);
       const Guarded &w = t.input(numbers(1, 33), t.wide()), &dw = t.input(numbers(2, 33)), &copy = t.input(numbers(3, 33));
-      const Guarded &s0 = t.input(numbers(4, 33), t.wide()), &s1 = t.input(numbers(5, 33), t.wide()), &s2 = t.input(numbers(6, 33), t.wide());
-      const Guarded &iterations = t.input({41}, DType::int32), &finite = t.input({0}, DType::int32);  // inputs: the trial checks that they stay
+      const Guarded &s0 = t.input(numbers(4, 33), t.wide()), &s1 = t.input(numbers(5, 33), t.wide()),
+                    &s2 = t.input(numbers(6, 33), t.wide());
+      const Guarded &iterations = t.input({41}, DType::int32),
+                    &finite = t.input({0}, DType::int32);  // inputs: the trial checks that they stay
       const OptimizerSlot slot{w, dw, {s0, s1, s2}, copy};
       t.backend().optimizer_step(t.exec(), rule, {&slot, 1}, {.iterations = iterations, .finite = finite});
     }
     Trial t(target);
-    const Guarded &w = t.state({1}, t.wide()), &dw = t.input({2}, t.wide()), &iterations = t.state({41}, DType::int32), &finite = t.input({1}, DType::int32);
+    const Guarded &w = t.state({1}, t.wide()), &dw = t.input({2}, t.wide()), &iterations = t.state({41}, DType::int32),
+                  &finite = t.input({1}, DType::int32);
     const OptimizerSlot slot{w, dw, {}, {}};
     t.backend().optimizer_step(t.exec(), kRules[0], {&slot, 1}, {.iterations = iterations, .finite = finite});
     CHECK(close(t.read(w)[0], 0.8, 1e-7, 0));
@@ -153,7 +156,8 @@ TEST_CASE("unscale divides every gradient and tells whether all are finite") {
         Trial t(target);
         std::vector<double> gradient = numbers(1, 4099);
         gradient[place] = injected;
-        const Guarded &w = t.input(numbers(3, 4099), t.wide()), &a = t.state(gradient, t.dtype()), &v = t.input({1, 2, 3}, t.wide()), &b = t.state({256, -512, 1024}, t.wide());
+        const Guarded &w = t.input(numbers(3, 4099), t.wide()), &a = t.state(gradient, t.dtype()), &v = t.input({1, 2, 3}, t.wide()),
+                      &b = t.state({256, -512, 1024}, t.wide());
         const Guarded &scale = t.input({1024}, DType::float32), &finite = t.output(1, DType::int32);
         const OptimizerSlot slots[] = {{w, a, {}, {}}, {v, b, {}, {}}};
         t.backend().unscale(t.exec(), slots, scale, finite);
@@ -171,7 +175,8 @@ TEST_CASE("unscale finds the quotient that overflows") {
   on_each_backend([](const Target& target) {
     if (target.dtype != DType::float32) return;
     Trial t(target);
-    const Guarded &w = t.input({1, 1}, t.wide()), &dw = t.state({1, 3e38}, t.wide()), &scale = t.input({0.25}, DType::float32), &finite = t.output(1, DType::int32);
+    const Guarded &w = t.input({1, 1}, t.wide()), &dw = t.state({1, 3e38}, t.wide()), &scale = t.input({0.25}, DType::float32),
+                  &finite = t.output(1, DType::int32);
     const OptimizerSlot slot{w, dw, {}, {}};
     t.backend().unscale(t.exec(), {&slot, 1}, scale, finite);
     CHECK(t.read(finite)[0] == 0);
@@ -205,15 +210,24 @@ TEST_CASE("the loss scale doubles after enough finite steps and stays finite and
       double scale, counter, finite, scale_after, counter_after;
     };
     const Row rows[] = {
-        {8, 0, 1, 8, 1},  {8, 1, 1, 8, 2},   {8, 2, 1, 16, 0}, {8, 0, 0, 4, 0},   {8, 2, 0, 4, 0},
-        {0.5, 2, 1, 1, 0}, {0x1p126, 2, 1, 0x1p127, 0}, {0x1p127, 2, 1, 0x1p127, 0}, {0x1p-126, 1, 0, 0x1p-126, 0}, {0x1p-125, 1, 0, 0x1p-126, 0},
+        {8, 0, 1, 8, 1},
+        {8, 1, 1, 8, 2},
+        {8, 2, 1, 16, 0},
+        {8, 0, 0, 4, 0},
+        {8, 2, 0, 4, 0},
+        {0.5, 2, 1, 1, 0},
+        {0x1p126, 2, 1, 0x1p127, 0},
+        {0x1p127, 2, 1, 0x1p127, 0},
+        {0x1p-126, 1, 0, 0x1p-126, 0},
+        {0x1p-125, 1, 0, 0x1p-126, 0},
     };
     for (const Row& r : rows) {
       CAPTURE(r.scale);
       CAPTURE(r.counter);
       CAPTURE(r.finite);
       Trial t(target);
-      const Guarded &scale = t.state({r.scale}, DType::float32), &counter = t.state({r.counter}, DType::int32), &finite = t.input({r.finite}, DType::int32);
+      const Guarded &scale = t.state({r.scale}, DType::float32), &counter = t.state({r.counter}, DType::int32),
+                    &finite = t.input({r.finite}, DType::int32);
       t.backend().update_loss_scale(t.exec(), {.scale = scale, .counter = counter, .growth_steps = 3}, finite);
       CHECK(t.read(scale)[0] == r.scale_after);
       CHECK(t.read(counter)[0] == r.counter_after);

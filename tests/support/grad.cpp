@@ -21,9 +21,12 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
-ReferencePass::ReferencePass() : memory(std::make_shared<Pool>(make_reference_backend(), Device{DeviceKind::reference})), exec(memory->backend().make_exec(1)) {}
+ReferencePass::ReferencePass()
+    : memory(std::make_shared<Pool>(make_reference_backend(), Device{DeviceKind::reference})), exec(memory->backend().make_exec(1)) {}
 
-Tensor ReferencePass::random(Shape shape, uint32_t key, double low, double high) const { return values(uniform(shape.size(), key, low, high), shape); }
+Tensor ReferencePass::random(Shape shape, uint32_t key, double low, double high) const {
+  return values(uniform(shape.size(), key, low, high), shape);
+}
 
 Tensor ReferencePass::values(const std::vector<double>& v, Shape shape, DType dtype) const {
   return Tensor::from(std::span<const double>(v), shape, dtype, memory);
@@ -57,14 +60,16 @@ std::string grad_fault(const std::vector<Tensor>& leaves, const Graph& f) {
   for (size_t i = 0; i < leaves.size(); ++i) {
     if (!pass.tape.has_grad(leaves[i])) return concat("leaf ", i, ": no gradient");
     const Tensor& g = pass.tape.grad(leaves[i]);
-    if (!(g.shape() == leaves[i].shape())) return concat("leaf ", i, ": the gradient has shape ", str(g.shape()), ", the leaf ", str(leaves[i].shape()));
+    if (!(g.shape() == leaves[i].shape()))
+      return concat("leaf ", i, ": the gradient has shape ", str(g.shape()), ", the leaf ", str(leaves[i].shape()));
     const std::vector<double> gradient = g.to_doubles();
     const double norm = std::sqrt(dot(gradient, gradient));
     if (!(norm > 0)) return concat("leaf ", i, ": the whole gradient is ", norm, ", which proves nothing");
     for (uint32_t direction = 0; direction < 3; ++direction) {
       const std::vector<double> d = uniform(leaves[i].size(), 2000 + direction, -1, 1);
       const double slope = dot(gradient, d), want = (moved(i, d, kStep) - moved(i, d, -kStep)) / (2 * kStep);
-      if (!close(slope, want, 1e-7 * norm, 1e-6)) return concat("leaf ", i, ": the slope by the tape is ", slope, ", by differences ", want);
+      if (!close(slope, want, 1e-7 * norm, 1e-6))
+        return concat("leaf ", i, ": the slope by the tape is ", slope, ", by differences ", want);
     }
   }
   return "";

@@ -32,8 +32,8 @@ std::string grad_fault(const std::vector<Tensor>& leaves, const Graph& f);
 
 }  // namespace ptrain::test
 
-#define EXPECT_GRAD(...)                                                  \
-  do {                                                                    \
+#define EXPECT_GRAD(...)                                                   \
+  do {                                                                     \
     const std::string grad_fault_ = ptrain::test::grad_fault(__VA_ARGS__); \
-    CHECK_MESSAGE(grad_fault_.empty(), grad_fault_);                      \
+    CHECK_MESSAGE(grad_fault_.empty(), grad_fault_);                       \
   } while (false)

@@ -40,7 +40,8 @@ TEST_CASE("a gradient of zeros or NaN proves nothing and is refused") {
   CHECK(tells(fault_of({x}, [](Context& c, const auto& in) { return twice(c, in[0], 0); }), "proves nothing"));
   CHECK(tells(fault_of({x}, [](Context& c, const auto& in) { return twice(c, in[0], std::nan("")); }), "proves nothing"));
   // every input lies on the flat part
-  CHECK(tells(fault_of({pass.random({5}, 1, -3, -2)}, [](Context& c, const auto& in) { return activation(c, in[0], Act::relu); }), "proves nothing"));
+  CHECK(tells(fault_of({pass.random({5}, 1, -3, -2)}, [](Context& c, const auto& in) { return activation(c, in[0], Act::relu); }),
+              "proves nothing"));
 }
 
 TEST_CASE("a leaf without a gradient is told") {
@@ -62,6 +63,7 @@ TEST_CASE("NaN is close to nothing and infinity to itself alone") {
   CHECK(close(inf, inf, 0, 0));
   CHECK(!close(1, inf, 1, 1));
   CHECK(!close(-inf, inf, 1, 1));
-  CHECK(difference(std::vector<double>{1, nan, 3}, std::vector<double>{1, 2, 4}, 0.5, 0) == "2 of 3 values differ, worst at [1]: got nan, want 2");
+  CHECK(difference(std::vector<double>{1, nan, 3}, std::vector<double>{1, 2, 4}, 0.5, 0) ==
+        "2 of 3 values differ, worst at [1]: got nan, want 2");
   CHECK(difference(std::vector<double>{1}, std::vector<double>{1, 2}, 1, 1) == "1 values, 2 wanted");
 }

@@ -20,25 +20,30 @@ struct Operation {
   Shape y;
 };
 
+constexpr DType f = DType::float32, i4 = DType::int32;
+#define OP(...) []([[maybe_unused]] Context& c, const Tensor& x, [[maybe_unused]] const Tensor& w) { return __VA_ARGS__; }
+
+// clang-format off
 const Operation kOperations[] = {
-    {"conv", {2, 5, 5, 3}, {3, 3, 3, 4}, DType::float32, [](auto& c, auto& x, auto& w) { return conv(c, x, w, {.stride = 2, .pad_h = 1, .pad_w = 1}); }, {2, 3, 3, 4}},
-    {"depthwise_conv", {2, 5, 5, 3}, {3, 3, 3, 1}, DType::float32, [](auto& c, auto& x, auto& w) { return depthwise_conv(c, x, w, {}); }, {2, 3, 3, 3}},
-    {"dense", {2, 5}, {5, 3}, DType::float32, [](auto& c, auto& x, auto& w) { return dense(c, x, w); }, {2, 3}},
-    {"bias_act", {2, 5}, {5}, DType::float32, [](auto& c, auto& x, auto& w) { return bias_act(c, x, w, Act::relu); }, {2, 5}},
-    {"norm_train", {2, 5}, {5}, DType::float32, [](auto& c, auto& x, auto& w) { return norm_train(c, x, {.gamma = w, .beta = w, .moving_mean = w, .moving_variance = w}); }, {2, 5}},
-    {"norm_infer", {2, 5}, {5}, DType::float32, [](auto& c, auto& x, auto& w) { return norm_infer(c, x, {.beta = w, .moving_mean = w, .moving_variance = w, .act = Act::relu}); }, {2, 5}},
-    {"activation", {2, 5}, {}, DType::float32, [](auto& c, auto& x, auto&) { return activation(c, x, Act::relu6); }, {2, 5}},
-    {"add", {2, 5}, {2, 5}, DType::float32, [](auto& c, auto& x, auto& w) { return add(c, x, w, Act::relu); }, {2, 5}},
-    {"dropout", {2, 5}, {2}, DType::int32, [](auto& c, auto& x, auto& w) { return dropout(c, x, 0.5f, {}, w); }, {2, 5}},
-    {"zero_pad", {1, 2, 3, 4}, {}, DType::float32, [](auto& c, auto& x, auto&) { return zero_pad(c, x, {.bottom = 1}); }, {1, 3, 3, 4}},
-    {"concat_channels", {1, 2, 3, 4}, {1, 2, 3, 2}, DType::float32, [](auto& c, auto& x, auto& w) { return concat_channels(c, {x, w}); }, {1, 2, 3, 6}},
-    {"max_pool", {1, 4, 4, 3}, {}, DType::float32, [](auto& c, auto& x, auto&) { return max_pool(c, x, {}); }, {1, 2, 2, 3}},
-    {"avg_pool", {1, 4, 4, 3}, {}, DType::float32, [](auto& c, auto& x, auto&) { return avg_pool(c, x, {}); }, {1, 2, 2, 3}},
-    {"global_avg_pool", {2, 4, 4, 3}, {}, DType::float32, [](auto& c, auto& x, auto&) { return global_avg_pool(c, x); }, {2, 3}},
-    {"softmax_cross_entropy", {2, 3}, {2}, DType::int32,
-     [](auto& c, auto& x, auto& w) { return softmax_cross_entropy(c, x, w, Tensor({3}, DType::float32, x.memory())).loss; }, {1}},
-    {"softmax", {2, 3}, {}, DType::float32, [](auto& c, auto& x, auto&) { return softmax(c, x); }, {2, 3}},
+    {"conv", {2, 5, 5, 3}, {3, 3, 3, 4}, f, OP(conv(c, x, w, {.stride = 2, .pad_h = 1, .pad_w = 1})), {2, 3, 3, 4}},
+    {"depthwise_conv", {2, 5, 5, 3}, {3, 3, 3, 1}, f, OP(depthwise_conv(c, x, w, {})), {2, 3, 3, 3}},
+    {"dense", {2, 5}, {5, 3}, f, OP(dense(c, x, w)), {2, 3}},
+    {"bias_act", {2, 5}, {5}, f, OP(bias_act(c, x, w, Act::relu)), {2, 5}},
+    {"norm_train", {2, 5}, {5}, f, OP(norm_train(c, x, {.gamma = w, .beta = w, .moving_mean = w, .moving_variance = w})), {2, 5}},
+    {"norm_infer", {2, 5}, {5}, f, OP(norm_infer(c, x, {.beta = w, .moving_mean = w, .moving_variance = w, .act = Act::relu})), {2, 5}},
+    {"activation", {2, 5}, {}, f, OP(activation(c, x, Act::relu6)), {2, 5}},
+    {"add", {2, 5}, {2, 5}, f, OP(add(c, x, w, Act::relu)), {2, 5}},
+    {"dropout", {2, 5}, {2}, i4, OP(dropout(c, x, 0.5f, {}, w)), {2, 5}},
+    {"zero_pad", {1, 2, 3, 4}, {}, f, OP(zero_pad(c, x, {.bottom = 1})), {1, 3, 3, 4}},
+    {"concat_channels", {1, 2, 3, 4}, {1, 2, 3, 2}, f, OP(concat_channels(c, {x, w})), {1, 2, 3, 6}},
+    {"max_pool", {1, 4, 4, 3}, {}, f, OP(max_pool(c, x, {})), {1, 2, 2, 3}},
+    {"avg_pool", {1, 4, 4, 3}, {}, f, OP(avg_pool(c, x, {})), {1, 2, 2, 3}},
+    {"global_avg_pool", {2, 4, 4, 3}, {}, f, OP(global_avg_pool(c, x)), {2, 3}},
+    {"softmax_cross_entropy", {2, 3}, {2}, i4,
+     OP(softmax_cross_entropy(c, x, w, Tensor({3}, DType::float32, x.memory())).loss), {1}},
+    {"softmax", {2, 3}, {}, f, OP(softmax(c, x)), {2, 3}},
 };
+// clang-format on
 
 std::string message_of(const std::function<void()>& f) {
   try {
@@ -107,24 +112,75 @@ TEST_CASE("operations say which shapes do not fit") {
   Context c = pass.context();
   const auto t = [&](Shape s) { return Tensor(s, DType::float64, pass.memory); };
   const std::pair<const char*, std::function<void()>> wrong[] = {
-      {"conv: ", [&] { conv(c, t({1, 4, 4, 3}), t({3, 3, 2, 4}), {}); }},
-      {"conv: ", [&] { conv(c, t({4, 4, 3}), t({3, 3, 3, 4}), {}); }},
-      {"conv: ", [&] { conv(c, t({1, 2, 4, 3}), t({3, 3, 3, 4}), {}); }},
-      {"conv: ", [&] { conv(c, t({1, 4, 4, 3}), t({3, 3, 3, 4}), {.stride = 0}); }},
-      {"depthwise_conv: ", [&] { depthwise_conv(c, t({1, 4, 4, 3}), t({3, 3, 3, 2}), {}); }},
-      {"dense: ", [&] { dense(c, t({2, 4}), t({3, 4})); }},
-      {"bias_act: ", [&] { bias_act(c, t({2, 4}), t({3}), Act::none); }},
-      {"batch norm: ", [&] { norm_train(c, t({2, 4}), {.beta = t({3}), .moving_mean = t({4}), .moving_variance = t({4})}); }},
-      {"batch norm: ", [&] { norm_infer(c, t({2, 4}), {.gamma = t({3}), .beta = t({4}), .moving_mean = t({4}), .moving_variance = t({4})}); }},
-      {"add: ", [&] { add(c, t({2, 4}), t({4, 2})); }},
-      {"dropout: ", [&] { dropout(c, t({2, 4}), 1, {}, Tensor({2}, DType::int32, pass.memory)); }},
-      {"zero_pad: ", [&] { zero_pad(c, t({2, 4}), {}); }},
-      {"concat_channels: ", [&] { concat_channels(c, {t({1, 2, 2, 3}), t({1, 2, 3, 3})}); }},
+      {"conv: ",
+       [&] {
+         conv(c, t({1, 4, 4, 3}), t({3, 3, 2, 4}), {});
+       }},
+      {"conv: ",
+       [&] {
+         conv(c, t({4, 4, 3}), t({3, 3, 3, 4}), {});
+       }},
+      {"conv: ",
+       [&] {
+         conv(c, t({1, 2, 4, 3}), t({3, 3, 3, 4}), {});
+       }},
+      {"conv: ",
+       [&] {
+         conv(c, t({1, 4, 4, 3}), t({3, 3, 3, 4}), {.stride = 0});
+       }},
+      {"depthwise_conv: ",
+       [&] {
+         depthwise_conv(c, t({1, 4, 4, 3}), t({3, 3, 3, 2}), {});
+       }},
+      {"dense: ",
+       [&] {
+         dense(c, t({2, 4}), t({3, 4}));
+       }},
+      {"bias_act: ",
+       [&] {
+         bias_act(c, t({2, 4}), t({3}), Act::none);
+       }},
+      {"batch norm: ",
+       [&] {
+         norm_train(c, t({2, 4}), {.beta = t({3}), .moving_mean = t({4}), .moving_variance = t({4})});
+       }},
+      {"batch norm: ",
+       [&] {
+         norm_infer(c, t({2, 4}), {.gamma = t({3}), .beta = t({4}), .moving_mean = t({4}), .moving_variance = t({4})});
+       }},
+      {"add: ",
+       [&] {
+         add(c, t({2, 4}), t({4, 2}));
+       }},
+      {"dropout: ",
+       [&] {
+         dropout(c, t({2, 4}), 1, {}, Tensor({2}, DType::int32, pass.memory));
+       }},
+      {"zero_pad: ",
+       [&] {
+         zero_pad(c, t({2, 4}), {});
+       }},
+      {"concat_channels: ",
+       [&] {
+         concat_channels(c, {t({1, 2, 2, 3}), t({1, 2, 3, 3})});
+       }},
       {"concat_channels: ", [&] { concat_channels(c, {}); }},
-      {"max_pool: ", [&] { max_pool(c, t({1, 1, 4, 3}), {}); }},
-      {"avg_pool: ", [&] { avg_pool(c, t({4, 3}), {}); }},
-      {"global_avg_pool: ", [&] { global_avg_pool(c, t({4, 3})); }},
-      {"softmax_cross_entropy: ", [&] { softmax_cross_entropy(c, t({2, 3}), Tensor({3}, DType::int32, pass.memory), t({3})); }},
+      {"max_pool: ",
+       [&] {
+         max_pool(c, t({1, 1, 4, 3}), {});
+       }},
+      {"avg_pool: ",
+       [&] {
+         avg_pool(c, t({4, 3}), {});
+       }},
+      {"global_avg_pool: ",
+       [&] {
+         global_avg_pool(c, t({4, 3}));
+       }},
+      {"softmax_cross_entropy: ",
+       [&] {
+         softmax_cross_entropy(c, t({2, 3}), Tensor({3}, DType::int32, pass.memory), t({3}));
+       }},
   };
   for (const auto& [prefix, call] : wrong) CHECK(message_of(call).starts_with(prefix));
 }

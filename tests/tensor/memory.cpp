@@ -89,7 +89,8 @@ TEST_CASE("blocks that live together never overlap in a plan") {
       CHECK(plan.blocks[i].offset + plan.blocks[i].bytes <= plan.total);
       for (size_t j = 0; j < i; ++j) {
         const bool together = lives[i].born < lives[j].died && lives[j].born < lives[i].died;
-        const bool overlap = plan.blocks[i].offset < plan.blocks[j].offset + plan.blocks[j].bytes && plan.blocks[j].offset < plan.blocks[i].offset + plan.blocks[i].bytes;
+        const bool overlap = plan.blocks[i].offset < plan.blocks[j].offset + plan.blocks[j].bytes &&
+                             plan.blocks[j].offset < plan.blocks[i].offset + plan.blocks[i].bytes;
         CHECK(!(together && overlap));
       }
     }
@@ -133,11 +134,11 @@ TEST_CASE("an arena refuses a pass that is not the planned one") {
   Arena arena(make_reference_backend(), kReference);
   CHECK_THROWS_AS(arena.take(128), Error);  // no plan yet
   arena.begin(plan);
-  CHECK_THROWS_AS(arena.take(64), Error);   // the first is larger
-  void* a = arena.take(100);                // 128 when rounded
+  CHECK_THROWS_AS(arena.take(64), Error);  // the first is larger
+  void* a = arena.take(100);               // 128 when rounded
   void* b = arena.take(64);
   CHECK(static_cast<char*>(b) - static_cast<char*>(a) == 128);
-  CHECK_THROWS_AS(arena.take(64), Error);   // the plan has two
+  CHECK_THROWS_AS(arena.take(64), Error);  // the plan has two
   arena.give_back(a, 100);
   CHECK_THROWS_AS(arena.begin(plan), Error);  // one block is still alive
   arena.give_back(b, 64);

@@ -30,13 +30,15 @@ Tensor distinct(const ReferencePass& pass, Shape shape) {
 TEST_CASE("conv") {
   const ReferencePass pass;
   for (const ConvWindow o : {ConvWindow{}, {.stride = 2, .pad_h = 1, .pad_w = 1}, {.stride = 2, .more_h = 1, .more_w = 1}, {.pad_w = 1}})
-    EXPECT_GRAD({pass.random({2, 5, 6, 3}, 1), pass.random({3, 3, 3, 4}, 2)}, [=](Context& c, const auto& in) { return conv(c, in[0], in[1], o); });
+    EXPECT_GRAD({pass.random({2, 5, 6, 3}, 1), pass.random({3, 3, 3, 4}, 2)},
+                [=](Context& c, const auto& in) { return conv(c, in[0], in[1], o); });
 }
 
 TEST_CASE("depthwise_conv") {
   const ReferencePass pass;
   for (const ConvWindow o : {ConvWindow{}, {.stride = 2, .pad_h = 1, .pad_w = 1}, {.stride = 2, .more_h = 1, .more_w = 1}, {.pad_h = 1}})
-    EXPECT_GRAD({pass.random({2, 5, 6, 5}, 1), pass.random({3, 3, 5, 1}, 2)}, [=](Context& c, const auto& in) { return depthwise_conv(c, in[0], in[1], o); });
+    EXPECT_GRAD({pass.random({2, 5, 6, 5}, 1), pass.random({3, 3, 5, 1}, 2)},
+                [=](Context& c, const auto& in) { return depthwise_conv(c, in[0], in[1], o); });
 }
 
 TEST_CASE("dense") {
@@ -88,7 +90,8 @@ TEST_CASE("norm_infer") {
 
 TEST_CASE("activation") {
   const ReferencePass pass;
-  for (const Act act : kActs) EXPECT_GRAD({away_from_kinks(pass, {2, 3, 4})}, [=](Context& c, const auto& in) { return activation(c, in[0], act); });
+  for (const Act act : kActs)
+    EXPECT_GRAD({away_from_kinks(pass, {2, 3, 4})}, [=](Context& c, const auto& in) { return activation(c, in[0], act); });
 }
 
 TEST_CASE("add") {
@@ -100,22 +103,26 @@ TEST_CASE("add") {
 TEST_CASE("dropout") {
   const ReferencePass pass;
   const Tensor samples = pass.values({4, 9, 2}, {3}, DType::int32);
-  EXPECT_GRAD({pass.random({3, 8})}, [=](Context& c, const auto& in) { return dropout(c, in[0], 0.4f, {.seed = 5, .layer = 1, .epoch = 2}, samples); });
+  EXPECT_GRAD({pass.random({3, 8})},
+              [=](Context& c, const auto& in) { return dropout(c, in[0], 0.4f, {.seed = 5, .layer = 1, .epoch = 2}, samples); });
 }
 
 TEST_CASE("zero_pad") {
   const ReferencePass pass;
-  EXPECT_GRAD({pass.random({2, 3, 4, 2})}, [](Context& c, const auto& in) { return zero_pad(c, in[0], {.top = 1, .bottom = 2, .right = 1}); });
+  EXPECT_GRAD({pass.random({2, 3, 4, 2})},
+              [](Context& c, const auto& in) { return zero_pad(c, in[0], {.top = 1, .bottom = 2, .right = 1}); });
 }
 
 TEST_CASE("concat_channels") {
   const ReferencePass pass;
-  EXPECT_GRAD({pass.random({2, 2, 3, 1}, 1), pass.random({2, 2, 3, 4}, 2), pass.random({2, 2, 3, 2}, 3)}, [](Context& c, const auto& in) { return concat_channels(c, in); });
+  EXPECT_GRAD({pass.random({2, 2, 3, 1}, 1), pass.random({2, 2, 3, 4}, 2), pass.random({2, 2, 3, 2}, 3)},
+              [](Context& c, const auto& in) { return concat_channels(c, in); });
 }
 
 TEST_CASE("pools") {
   const ReferencePass pass;
-  for (const PoolWindow o : {PoolWindow{}, {.window = 3, .stride = 2, .pad = 1}, {.window = 3, .stride = 1, .pad = 1}, {.window = 2, .stride = 3}}) {
+  for (const PoolWindow o :
+       {PoolWindow{}, {.window = 3, .stride = 2, .pad = 1}, {.window = 3, .stride = 1, .pad = 1}, {.window = 2, .stride = 3}}) {
     EXPECT_GRAD({distinct(pass, {2, 5, 6, 3})}, [=](Context& c, const auto& in) { return max_pool(c, in[0], o); });
     EXPECT_GRAD({pass.random({2, 5, 6, 3})}, [=](Context& c, const auto& in) { return avg_pool(c, in[0], o); });
   }
@@ -125,7 +132,8 @@ TEST_CASE("pools") {
 TEST_CASE("softmax_cross_entropy") {
   const ReferencePass pass;
   const Tensor labels = pass.values({2, 0, 1, 2}, {4}, DType::int32), weights = pass.values({1.5, 0.5, 1}, {3});
-  EXPECT_GRAD({pass.random({4, 3}, 1, -2, 2)}, [=](Context& c, const auto& in) { return softmax_cross_entropy(c, in[0], labels, weights).loss; });
+  EXPECT_GRAD({pass.random({4, 3}, 1, -2, 2)},
+              [=](Context& c, const auto& in) { return softmax_cross_entropy(c, in[0], labels, weights).loss; });
 }
 
 // Both gradients of a tensor that two operations use are added, and so are those of one operation that uses it twice.
@@ -141,8 +149,10 @@ TEST_CASE("tensors used twice") {
 // An inverted residual with a head: everything at once, and a reshape in the middle.
 TEST_CASE("a small net") {
   const ReferencePass pass;
-  const Tensor mean = pass.random({6}, 7, -0.1, 0.1), variance = pass.random({6}, 8, 0.5, 1), labels = pass.values({1, 0}, {2}, DType::int32), weights = pass.values({1, 2}, {2});
-  EXPECT_GRAD({pass.random({2, 4, 4, 3}, 1), pass.random({1, 1, 3, 6}, 2), pass.random({6}, 3, 0.5, 1), pass.random({6}, 4), pass.random({3, 3, 6, 1}, 5), pass.random({1, 1, 6, 3}, 6), pass.random({12, 2}, 9)},
+  const Tensor mean = pass.random({6}, 7, -0.1, 0.1), variance = pass.random({6}, 8, 0.5, 1),
+               labels = pass.values({1, 0}, {2}, DType::int32), weights = pass.values({1, 2}, {2});
+  EXPECT_GRAD({pass.random({2, 4, 4, 3}, 1), pass.random({1, 1, 3, 6}, 2), pass.random({6}, 3, 0.5, 1), pass.random({6}, 4),
+               pass.random({3, 3, 6, 1}, 5), pass.random({1, 1, 6, 3}, 6), pass.random({12, 2}, 9)},
               [=](Context& c, const auto& in) {
                 Tensor y = conv(c, in[0], in[1], {});
                 y = norm_infer(c, y, {.gamma = in[2], .beta = in[3], .moving_mean = mean, .moving_variance = variance, .act = Act::relu});
