@@ -10,6 +10,8 @@ void check_shape(const char* op, const Shape& s) {
                    s.more_w >= 0 && s.p() > 0 && s.q() > 0,
                op, ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", stride ", s.stride, ", padding ", s.pad_h, ",",
                s.pad_w, " + ", s.more_h, ",", s.more_w);
+  REQUIRE_THAT(s.pad_h + s.more_h < s.r && s.pad_w + s.more_w < s.s, op, ": the padding ", s.pad_h, ",", s.pad_w, " + ", s.more_h, ",", s.more_w,
+               " gives a window of ", s.r, "x", s.s, " nothing but zeros to see");
 }
 
 int64_t channels_out(const ConvShape& s) { return s.k; }

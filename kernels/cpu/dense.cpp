@@ -15,21 +15,21 @@ memory::desc matrix(int64_t rows, int64_t columns, DType t, memory::format_tag t
 std::unique_ptr<Operation> make_product(CpuExec& exec, const OpKey& key) {
   const int64_t m = key.shape.n, c = key.shape.c, k = key.shape.k;
   constexpr auto kTransposed = memory::format_tag::ba;
+  const DType type = result_type(key.how, key.filter);  // filter: of the result
   memory::desc a, b, to;
   switch (key.kind) {
     case OpKind::dense_backward_data:  // dx = dy · wᵀ
-      a = matrix(m, k, key.type), b = matrix(k, c, key.type, kTransposed), to = matrix(m, c, key.type);
+      a = matrix(m, k, key.type), b = matrix(k, c, key.type, kTransposed), to = matrix(m, c, type);
       break;
     case OpKind::dense_backward_filter:  // dw = xᵀ · dy
-      a = matrix(c, m, key.type, kTransposed), b = matrix(m, k, key.type), to = matrix(c, k, key.filter);
+      a = matrix(c, m, key.type, kTransposed), b = matrix(m, k, key.type), to = matrix(c, k, type);
       break;
     default:  // y = x · w
-      a = matrix(m, c, key.type), b = matrix(c, k, key.type), to = matrix(m, k, key.type);
+      a = matrix(m, c, key.type), b = matrix(c, k, key.type), to = matrix(m, k, type);
   }
   const dnnl::matmul::primitive_desc pd({a, b, to}, user_scratchpad(), exec.engine());
-  const Operand::Role role = key.how == Accumulate::yes ? Operand::added : Operand::written;
   return std::make_unique<Operation>(exec, dnnl::matmul(pd), pd.scratchpad_desc(),
-                                     std::vector<Operand>{{DNNL_ARG_SRC, a, a}, {DNNL_ARG_WEIGHTS, b, b}, {DNNL_ARG_DST, to, to, role}});
+                                     std::vector<Operand>{{DNNL_ARG_SRC, a, a}, {DNNL_ARG_WEIGHTS, b, b}, {DNNL_ARG_DST, to, to, result_role(key.how, key.filter)}});
 }
 
 void product(Exec& e, OpKind kind, const DenseShape& s, Buffer a, Buffer b, Into to) {

@@ -66,13 +66,13 @@ int64_t Operation::reserve(const dnnl::memory::desc& desc) {
 Operation::Operation(CpuExec& exec, dnnl::primitive primitive, const dnnl::memory::desc& scratchpad, const std::vector<Operand>& operands)
     : primitive_(std::move(primitive)), stream_(exec.engine()), scratchpad_(scratchpad, exec.engine(), nullptr) {
   for (const Operand& o : operands) {
-    Slot slot{.role = o.role, .arg = o.arg, .ours = {o.ours, exec.engine(), nullptr}, .theirs = {o.theirs, exec.engine(), nullptr}, .reorder = {}};
+    Slot slot{.operand = o, .ours = {o.ours, exec.engine(), nullptr}, .theirs = {o.theirs, exec.engine(), nullptr}, .reorder = {}};
     if (o.theirs != o.ours) {
       const bool in = o.role == Operand::read;
       slot.reorder = dnnl::reorder({exec.engine(), in ? o.ours : o.theirs, exec.engine(), in ? o.theirs : o.ours});
       slot.theirs_at = reserve(o.theirs);
     }
-    if (o.role == Operand::added) slot.ours_at = reserve(o.ours);
+    if (o.is_added()) slot.ours_at = reserve(o.ours);
     slots_.push_back(std::move(slot));
   }
   scratchpad_at_ = reserve(scratchpad);
@@ -84,27 +84,25 @@ void Operation::place(Slot& slot, void* data, char* scratch) {
   if (!slot.reorder) return set_address(slot.theirs, ours);
   set_address(slot.ours, ours);
   set_address(slot.theirs, scratch + slot.theirs_at);
-  if (slot.role != Operand::read) return;
+  if (slot.operand.role != Operand::read) return;
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, slot.ours.get()}, {DNNL_ARG_TO, slot.theirs.get()}};
   execute(slot.reorder, stream_, args, 2);
 }
 
 // Brings an output back into our layout, and adds it to what is there if that was asked for.
 void Operation::finish(CpuExec& exec, Slot& slot, void* data, char* scratch) {
-  if (slot.role == Operand::read) return;
+  if (slot.operand.role == Operand::read) return;
   if (slot.reorder) {
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, slot.theirs.get()}, {DNNL_ARG_TO, slot.ours.get()}};
     execute(slot.reorder, stream_, args, 2);
   }
-  if (slot.role != Operand::added) return;
-  const dnnl::memory::desc desc = slot.ours.get_desc();
-  const DType type = desc.data_type() == dnnl::memory::data_type::bf16 ? DType::bfloat16 : DType::float32;
-  with_type(type, [&]<class T>(T) {
-    const T* from = reinterpret_cast<const T*>(scratch + slot.ours_at);
+  if (!slot.operand.is_added()) return;
+  const float* from = reinterpret_cast<const float*>(scratch + slot.ours_at);
+  with_type(slot.operand.role == Operand::added_to_float32 ? DType::float32 : DType::bfloat16, [&]<class T>(T) {
     T* to = static_cast<T*>(data);
-    parallel(exec, int64_t(desc.get_size() / sizeof(T)), 1, [&](Part part) {
+    parallel(exec, int64_t(slot.operand.ours.get_size() / sizeof(float)), 1, [&](Part part) {
 #pragma omp simd
-      for (int64_t i = part.begin; i < part.end; ++i) to[i] = T(float(to[i]) + float(from[i]));
+      for (int64_t i = part.begin; i < part.end; ++i) to[i] = T(float(to[i]) + from[i]);
     });
   });
 }
@@ -119,7 +117,7 @@ void Operation::run(CpuExec& exec, std::initializer_list<Address> addresses) {
     for (const Address& a : addresses) {
       Slot& slot = slots_[size_t(count)];
       if (!a.memory) place(slot, a.data, scratch);
-      args[count++] = {slot.arg, (a.memory ? *a.memory : slot.theirs).get()};
+      args[count++] = {slot.operand.arg, (a.memory ? *a.memory : slot.theirs).get()};
     }
     set_address(scratchpad_, scratch + scratchpad_at_);
     args[count++] = {DNNL_ARG_SCRATCHPAD, scratchpad_.get()};

@@ -67,11 +67,14 @@ class CpuExec final : public Exec {
 
 inline CpuExec& cpu_exec(Exec& e) { return static_cast<CpuExec&>(e); }
 
-// An operand of a primitive: the layout in which callers hold it, and the one that the primitive asked for.
+// An operand of a primitive: the layout in which callers hold it, and the one that the primitive asked for. A result that is added
+// to what is there is computed in float32 (in both layouts), so that a sum in bfloat16 is rounded once.
 struct Operand {
+  enum Role : uint8_t { read, written, added_to_float32, added_to_bfloat16 };
   int arg;  // DNNL_ARG_…
   dnnl::memory::desc ours, theirs;
-  enum Role : uint8_t { read, written, added } role = read;
+  Role role = read;
+  bool is_added() const { return role >= added_to_float32; }
 };
 
 // Where an operand is: values in our layout, or a memory object that is already in the primitive's (packed weights).
@@ -94,8 +97,7 @@ class Operation {
  private:
   // One operand; at: its place in scratch memory, in each layout, where it goes there.
   struct Slot {
-    Operand::Role role;
-    int arg;
+    Operand operand;
     dnnl::memory ours, theirs;
     dnnl::primitive reorder;  // empty when both layouts are the same
     int64_t ours_at = -1, theirs_at = -1;

@@ -66,11 +66,20 @@ struct Tolerance {
 };
 
 // A sum of `terms` numbers no larger than `size`, rounded to `out`. The sum itself errs by terms·2⁻⁵³ at worst when it is taken in
-// double, and by about √terms·2⁻²⁴ when it is taken in float (8 of these for safety); the half types add their own rounding, where a
-// result below the normal numbers of float16 has an absolute error, and both are rounded to float on the way.
+// double. Taken in float each step errs in proportion to the sum so far, which grows like √terms: about terms/8·2⁻²⁴ in the end (four of
+// these, and 8·√terms for short sums). The half types add their own rounding, where a result below the normal numbers of float16 has
+// an absolute error, and both are rounded to float on the way.
 inline Tolerance tolerance(const Target& target, int64_t terms, double size, DType out) {
-  const double sum = target.is_reference ? double(terms + 4) * 0x1p-52 : 8 * std::sqrt(double(terms)) * 0x1p-24;
+  const double sum = target.is_reference ? double(terms + 4) * 0x1p-52 : (8 * std::sqrt(double(terms)) + double(terms) / 2) * 0x1p-24;
   return {sum * size + (out == DType::float16 ? 0x1p-24 : 0), 1.01 * rounding_of(out) + (rounding_of(out) > 0x1p-24 ? 0x1p-24 : 0)};
+}
+
+// The same for a product with packed weights, which a device may round once more after it has folded the scale into them.
+inline Tolerance packed_tolerance(const Target& target, int64_t terms, double size) {
+  Tolerance t = tolerance(target, terms, size, target.dtype);
+  if (!target.is_reference && rounding_of(target.dtype) > 0x1p-24)
+    t.atol += rounding_of(target.dtype) * std::sqrt(double(terms)) * size / 2;
+  return t;
 }
 
 // n numbers in [low, high) that depend on `key` alone.
@@ -93,7 +102,7 @@ inline std::vector<double> rounded(std::vector<double> v, DType t) {
 
 // A buffer on a backend with sentinels right before and right behind it.
 struct Guarded {
-  Buffer whole, buffer;  // bytes, and the elements between the sentinels
+  Buffer whole, buffer;        // bytes, and the elements between the sentinels
   std::vector<double> values;  // of an input: what was put there, as its type holds it
   std::vector<char> bytes;     // of an input: all of `whole`, which nobody may change
   operator Buffer() const { return buffer; }
@@ -203,7 +212,9 @@ class Trial {
   void check_guards(const Guarded& g) {
     const std::vector<char> bytes = download(g);
     if (!g.bytes.empty()) CHECK_MESSAGE(bytes == g.bytes, "an input of ", g.buffer.size, " elements, or what lies beside it, has changed");
-    const auto intact = [&](size_t from) { return std::all_of(bytes.begin() + long(from), bytes.begin() + long(from + kGuard), [](char c) { return c == kSentinel; }); };
+    const auto intact = [&](size_t from) {
+      return std::all_of(bytes.begin() + long(from), bytes.begin() + long(from + kGuard), [](char c) { return c == kSentinel; });
+    };
     CHECK_MESSAGE(intact(0), "written before the begin of a buffer of ", g.buffer.size, " elements");
     CHECK_MESSAGE(intact(bytes.size() - size_t(kGuard)), "written behind the end of a buffer of ", g.buffer.size, " elements");
   }

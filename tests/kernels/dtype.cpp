@@ -62,7 +62,8 @@ void check_type(int fraction, int bias) {
   CHECK(T(0.f).bits == 0);
   CHECK(T(-0.f).bits == 0x8000);
   CHECK(T(1.f).bits == (bias << fraction));
-  for (const float nan : {std::numeric_limits<float>::quiet_NaN(), std::bit_cast<float>(0x7f800001u), std::bit_cast<float>(0xffffffffu)}) CHECK(std::isnan(float(T(nan))));
+  for (const float nan : {std::numeric_limits<float>::quiet_NaN(), std::bit_cast<float>(0x7f800001u), std::bit_cast<float>(0xffffffffu)})
+    CHECK(std::isnan(float(T(nan))));
 }
 
 }  // namespace
@@ -80,8 +81,9 @@ TEST_CASE("float16 underflows and overflows where it should") {
 }
 
 TEST_CASE("sizes and names of types") {
-  const std::tuple<DType, int64_t, const char*, bool> types[] = {{DType::float32, 4, "float32", true}, {DType::float16, 2, "float16", true}, {DType::bfloat16, 2, "bfloat16", true},
-                                                                 {DType::float64, 8, "float64", true}, {DType::uint8, 1, "uint8", false},    {DType::int32, 4, "int32", false}};
+  const std::tuple<DType, int64_t, const char*, bool> types[] = {
+      {DType::float32, 4, "float32", true}, {DType::float16, 2, "float16", true}, {DType::bfloat16, 2, "bfloat16", true},
+      {DType::float64, 8, "float64", true}, {DType::uint8, 1, "uint8", false},    {DType::int32, 4, "int32", false}};
   for (const auto& [type, size, name, floating] : types) {
     CHECK(size_of(type) == size);
     CHECK(std::string(str(type)) == name);
