@@ -161,13 +161,14 @@ float clipped(float v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
 
 // v = clip((v − m)·contrast + m), m the mean of the channel; v = clip(v + brightness)
 void adjust(const AugmentImage& by, float mean, float* v, int64_t count) {
-  if (by.contrast != 1) {
+  const float contrast = by.contrast, brightness = by.brightness;
+  if (contrast != 1) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) v[i] = clipped((v[i] - mean) * by.contrast + mean);
+    for (int64_t i = 0; i < count; ++i) v[i] = clipped((v[i] - mean) * contrast + mean);
   }
-  if (by.brightness != 0) {
+  if (brightness != 0) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) v[i] = clipped(v[i] + by.brightness);
+    for (int64_t i = 0; i < count; ++i) v[i] = clipped(v[i] + brightness);
   }
 }
 

@@ -62,7 +62,10 @@ void CpuBackend::do_act_backward(Exec& e, Act act, Buffer y, Buffer dy, Into dx)
       with_flag(dx.how == Accumulate::yes, [&]<class Add>(Add) {
         parallel(e, y.size, 1, [out = y.as<const T>(), from = dy.as<const T>(), to = dx.buffer.as<T>()](Part part) {
 #pragma omp simd
-          for (int64_t i = part.begin; i < part.end; ++i) put<Add::value>(to[i], A::passes(float(out[i])) ? float(from[i]) : 0.f);
+          for (int64_t i = part.begin; i < part.end; ++i) {
+            const float d = float(from[i]);  // read in any case: a load behind a condition is not vectorised
+            put<Add::value>(to[i], A::passes(float(out[i])) ? d : 0.f);
+          }
         });
       });
     });

@@ -38,7 +38,8 @@ struct Row {
         dx(t.dx.buffer.as<T>() + (t.dx ? row * s.c : 0)) {}
   template <class A>
   float dz(int64_t c) const {  // the gradient before the activation
-    return A::passes(float(y[c])) ? float(dy[c]) : 0.f;
+    const float slope_one = float(dy[c]);  // read in any case: a load behind a condition is not vectorised
+    return A::passes(float(y[c])) ? slope_one : 0.f;
   }
   const T *x, *dy, *y;
   T* dx;

@@ -41,8 +41,8 @@ void for_pixels(const Exec& e, const PoolShape& s, int64_t h, int64_t w, float* 
 }
 
 // A NaN is larger than everything, so that it is seen.
-bool larger(float a, float b) { return a > b || (a != a && b == b); }
-bool same(float a, float b) { return a == b || (a != a && b != b); }
+bool larger(float a, float b) { return (a > b) | ((a != a) & (b == b)); }
+bool same(float a, float b) { return (a == b) | ((a != a) & (b != b)); }
 
 float* sums_of(Exec& e, const PoolShape& s) { return static_cast<float*>(e.scratch(int64_t(sizeof(float)) * e.threads() * s.c)); }
 
@@ -60,7 +60,10 @@ void CpuBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buff
         for (int64_t w = columns.begin; w < columns.end; ++w) {
           const T* from = image + (h * s.w + w) * s.c;
 #pragma omp simd
-          for (int64_t c = 0; c < s.c; ++c) to[c] = larger(float(from[c]), float(to[c])) ? from[c] : to[c];
+          for (int64_t c = 0; c < s.c; ++c) {
+            const T v = from[c], best = to[c];
+            to[c] = larger(float(v), float(best)) ? v : best;
+          }
         }
     });
   });
@@ -88,7 +91,10 @@ void CpuBackend::do_max_pool_backward(Exec& e, const PoolShape& s, Buffer x, Buf
           const T* from = image + (h * s.w + w) * s.c;
           const uint16_t here = place_of(out.h, out.w, h, w);
 #pragma omp simd
-          for (int64_t c = 0; c < s.c; ++c) to[c] = same(float(from[c]), float(best[c])) ? here : to[c];
+          for (int64_t c = 0; c < s.c; ++c) {
+            const uint16_t old = to[c];
+            to[c] = same(float(from[c]), float(best[c])) ? here : old;
+          }
         }
     });
     with_flag(dx.how == Accumulate::yes, [&]<class Add>(Add) {
@@ -103,7 +109,10 @@ void CpuBackend::do_max_pool_backward(Exec& e, const PoolShape& s, Buffer x, Buf
             const uint16_t* found = place + at;
             const T* from = dy.as<const T>() + at;
 #pragma omp simd
-            for (int64_t c = 0; c < s.c; ++c) sum[c] += found[c] == here ? float(from[c]) : 0.f;
+            for (int64_t c = 0; c < s.c; ++c) {
+              const float d = float(from[c]);
+              sum[c] += found[c] == here ? d : 0.f;
+            }
           }
         T* to = dx.buffer.as<T>() + in.index * s.c;
 #pragma omp simd
