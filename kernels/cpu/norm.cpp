@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/loops.hpp"
+#include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 namespace {
@@ -20,8 +20,9 @@ void normalise(Exec& e, const NormShape& s, const Affine& p, Buffer x, Buffer y)
     for (int64_t row = part.begin; row < part.end; ++row) {
       const T* from = x.as<const T>() + row * s.c;
       T* to = y.as<T>() + row * s.c;
-#pragma omp simd
-      for (int64_t c = 0; c < s.c; ++c) to[c] = T(A::apply((float(from[c]) - p.mean[c]) * p.scale[c] + p.beta[c]));
+      over_lanes(0, s.c, [&](int64_t c, auto lanes) {
+        store(to + c, activate<A>((load(from + c, lanes) - load(p.mean + c, lanes)) * load(p.scale + c, lanes) + load(p.beta + c, lanes)), lanes);
+      });
     }
   });
 }

@@ -1,15 +1,20 @@
 // defines: Vec, sixteen floats in a register (GCC's vector extension: plain arithmetic on any processor), and its loads and stores
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
-#include "kernels/dtype.hpp"
+#include "kernels/cpu/loops.hpp"
+
+// Every function on Vec is inlined, so how a call would pass one does not matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
 
 #define PTRAIN_INLINE __attribute__((always_inline))  // behind the parameters of a lambda
 
@@ -46,6 +51,38 @@ inline void store(BFloat16* p, Vec v) {  // rounds as BFloat16(float) does
   const VecBits rounded = v != v ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16;
   const VecHalf h = narrowed(rounded);
   std::memcpy(static_cast<void*>(p), &h, sizeof(h));
+}
+
+// The first `count` lanes, for the end of a row; the others are zero, and are not stored.
+template <class T>
+Vec load(const T* p, int64_t count) {
+  if (count >= kLanes) return load(p);
+  T lanes[kLanes] = {};
+  std::copy_n(p, count, lanes);
+  return load(lanes);
+}
+template <class T>
+void store(T* p, Vec v, int64_t count) {
+  if (count >= kLanes) return store(p, v);
+  T lanes[kLanes];
+  store(lanes, v);
+  std::copy_n(lanes, count, p);
+}
+
+// Calls f(i, lanes) for [begin, end), sixteen at a time; lanes goes to load() and store(). It is a constant but for the last call.
+template <class F>
+[[gnu::always_inline]] inline void over_lanes(int64_t begin, int64_t end, F&& f) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) f(i, std::integral_constant<int64_t, kLanes>{});
+  if (i < end) f(i, end - i);
+}
+
+// Activations as bounds. A NaN stays a NaN.
+template <class A>
+Vec activate(Vec v) {
+  if constexpr (!std::is_same_v<A, Linear>) v = v < 0 ? Vec{} : v;
+  if constexpr (std::is_same_v<A, Relu6>) v = v > 6 ? Vec{} + 6 : v;
+  return v;
 }
 
 // f(0), f(1), …, f(N − 1) with the numbers as constants, so that an array of Vec indexed by them lives in registers. GCC unrolls plain
