@@ -23,6 +23,7 @@ RowShape row_shape(const Tensor& x) {
 }
 
 Tensor conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o) {
+  c.same_device("conv", x, w);
   const ConvShape s = conv_shape(x, w.shape(), o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.k}, x.dtype());
   c.backend.conv_forward(c.exec, s, x.buffer(), w.buffer(), y.buffer());
@@ -34,6 +35,7 @@ Tensor conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o) {
 }
 
 Tensor depthwise_conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o) {
+  c.same_device("depthwise_conv", x, w);
   const DepthwiseShape s = depthwise_shape(x, w.shape(), o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
   c.backend.depthwise_forward(c.exec, s, x.buffer(), w.buffer(), y.buffer());

@@ -3,6 +3,7 @@
 namespace ptrain {
 
 Tensor dense(Context& c, const Tensor& x, const Tensor& w) {
+  c.same_device("dense", x, w);
   REQUIRE_THAT(x.shape().rank() == 2 && w.shape().rank() == 2 && x.dim(1) == w.dim(0), "dense: input ", str(x.shape()), " and kernel ", str(w.shape()), " do not fit");
   const DenseShape s{.m = x.dim(0), .c = x.dim(1), .k = w.dim(1)};
   Tensor y = c.tensor({s.m, s.k}, x.dtype());
@@ -15,6 +16,7 @@ Tensor dense(Context& c, const Tensor& x, const Tensor& w) {
 }
 
 Tensor bias_act(Context& c, const Tensor& x, const Tensor& b, Act act) {
+  c.same_device("bias_act", x, b);
   const RowShape s = row_shape(x);
   REQUIRE_THAT(b.shape() == Shape{s.c}, "bias_act: input ", str(x.shape()), " and bias ", str(b.shape()), " do not fit");
   Tensor y = c.like(x);

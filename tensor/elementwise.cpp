@@ -3,6 +3,7 @@
 namespace ptrain {
 
 Tensor activation(Context& c, const Tensor& x, Act act) {
+  c.same_device("activation", x);
   Tensor y = c.like(x);
   c.backend.act_forward(c.exec, act, x.buffer(), y.buffer());
   c.tape.record({x}, y, [act, x = Ref(x), y](Context& b, const Tensor& dy) { b.backend.act_backward(b.exec, act, y.buffer(), dy.buffer(), b.tape.into(b, x)); });
@@ -10,6 +11,7 @@ Tensor activation(Context& c, const Tensor& x, Act act) {
 }
 
 Tensor add(Context& c, const Tensor& x1, const Tensor& x2, Act act) {
+  c.same_device("add", x1, x2);
   REQUIRE_THAT(x1.shape() == x2.shape(), "add: shapes ", str(x1.shape()), " and ", str(x2.shape()), " differ");
   Tensor y = c.like(x1);
   c.backend.add_act(c.exec, act, x1.buffer(), x2.buffer(), y.buffer());
@@ -27,6 +29,7 @@ Tensor add(Context& c, const Tensor& x1, const Tensor& x2, Act act) {
 }
 
 Tensor dropout(Context& c, const Tensor& x, float rate, DropoutKey key, const Tensor& samples) {
+  c.same_device("dropout", x, samples);
   const RowShape r = row_shape(x);
   const DropoutShape s{.rows = r.rows, .c = r.c, .rate = rate, .seed = key.seed, .layer = key.layer, .epoch = key.epoch};
   Tensor y = c.like(x);

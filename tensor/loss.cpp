@@ -4,6 +4,7 @@
 namespace ptrain {
 
 CrossEntropy softmax_cross_entropy(Context& c, const Tensor& logits, const Tensor& labels, const Tensor& class_weights) {
+  c.same_device("softmax_cross_entropy", logits, labels, class_weights);
   REQUIRE_THAT(logits.shape().rank() == 2 && labels.shape() == Shape{logits.dim(0)} && class_weights.shape() == Shape{logits.dim(1)},
                "softmax_cross_entropy: logits ", str(logits.shape()), ", labels ", str(labels.shape()), " and class weights ", str(class_weights.shape()), " do not fit");
   const SoftmaxShape s{logits.dim(0), logits.dim(1)};
@@ -18,6 +19,7 @@ CrossEntropy softmax_cross_entropy(Context& c, const Tensor& logits, const Tenso
 }
 
 Tensor softmax(Context& c, const Tensor& logits) {
+  c.same_device("softmax", logits);
   const RowShape r = row_shape(logits);
   Tensor p = c.tensor(logits.shape(), wide(logits.dtype()));
   c.backend.softmax(c.exec, {r.rows, r.c}, logits.buffer(), p.buffer());

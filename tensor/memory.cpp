@@ -20,15 +20,17 @@ Pool::~Pool() {
 void* Pool::take(int64_t bytes) {
   bytes = rounded(bytes);
   const std::lock_guard lock(mutex_);
+  void* data = nullptr;
+  if (const auto it = free_.find(bytes); it != free_.end()) {
+    data = it->second;
+    free_.erase(it);
+  } else {
+    data = backend().allocate(bytes);
+    ++allocations_;
+  }
   in_use_ += bytes;
   peak_ = std::max(peak_, in_use_);
-  if (const auto it = free_.find(bytes); it != free_.end()) {
-    void* data = it->second;
-    free_.erase(it);
-    return data;
-  }
-  ++allocations_;
-  return backend().allocate(bytes);
+  return data;
 }
 
 void Pool::give_back(void* data, int64_t bytes) noexcept {

@@ -16,6 +16,7 @@ Buffer buffer_or_none(const Tensor& t) { return t.defined() ? t.buffer() : Buffe
 }  // namespace
 
 Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
+  c.same_device("norm_train", x, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
   const NormShape s = norm_shape(x, bn);
   Tensor y = c.like(x), mean = c.like(bn.beta), inv_std = c.like(bn.beta);
   c.backend.norm_train_forward(c.exec, s,
@@ -31,6 +32,7 @@ Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
 }
 
 Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) {
+  c.same_device("norm_infer", x, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
   const NormShape s = norm_shape(x, bn);
   Tensor y = c.like(x);
   c.backend.norm_infer_forward(c.exec, s,

@@ -13,6 +13,7 @@ PoolShape pool_shape(const char* op, const Tensor& x, PoolWindow o) {
 }  // namespace
 
 Tensor max_pool(Context& c, const Tensor& x, PoolWindow o) {
+  c.same_device("max_pool", x);
   const PoolShape s = pool_shape("max_pool", x, o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
   c.backend.max_pool_forward(c.exec, s, x.buffer(), y.buffer());
@@ -21,6 +22,7 @@ Tensor max_pool(Context& c, const Tensor& x, PoolWindow o) {
 }
 
 Tensor avg_pool(Context& c, const Tensor& x, PoolWindow o) {
+  c.same_device("avg_pool", x);
   const PoolShape s = pool_shape("avg_pool", x, o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
   c.backend.avg_pool_forward(c.exec, s, x.buffer(), y.buffer());
@@ -29,6 +31,7 @@ Tensor avg_pool(Context& c, const Tensor& x, PoolWindow o) {
 }
 
 Tensor global_avg_pool(Context& c, const Tensor& x) {
+  c.same_device("global_avg_pool", x);
   REQUIRE_THAT(x.shape().rank() == 4, "global_avg_pool: input ", str(x.shape()), " is not NHWC");
   const int64_t n = x.dim(0);
   const RowShape image{x.dim(1) * x.dim(2), x.dim(3)};

@@ -3,6 +3,7 @@
 namespace ptrain {
 
 Tensor zero_pad(Context& c, const Tensor& x, Padding p) {
+  c.same_device("zero_pad", x);
   REQUIRE_THAT(x.shape().rank() == 4, "zero_pad: input ", str(x.shape()), " is not NHWC");
   const PadShape s{.n = x.dim(0), .h = x.dim(1), .w = x.dim(2), .c = x.dim(3), .top = p.top, .bottom = p.bottom, .left = p.left, .right = p.right};
   Tensor y = c.tensor({s.n, s.h + s.top + s.bottom, s.w + s.left + s.right, s.c}, x.dtype());
@@ -16,6 +17,7 @@ Tensor concat_channels(Context& c, const std::vector<Tensor>& xs) {
   const int64_t rows = row_shape(xs[0]).rows;
   int64_t width = 0;
   for (const Tensor& x : xs) {
+    c.same_device("concat_channels", x);
     REQUIRE_THAT(x.shape().rank() == 4 && x.dim(0) == xs[0].dim(0) && x.dim(1) == xs[0].dim(1) && x.dim(2) == xs[0].dim(2), "concat_channels: ", str(x.shape()), " beside ",
                  str(xs[0].shape()));
     width += x.dim(3);

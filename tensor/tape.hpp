@@ -21,6 +21,19 @@ struct Context {
 
   Tensor tensor(Shape shape, DType dtype) const { return {shape, dtype, memory}; }
   Tensor like(const Tensor& t) const { return {t.shape(), t.dtype(), memory}; }
+
+  // The tensors of an operation lie where the pass runs. A pass on meta reads no values, so it may plan with tensors of any device.
+  template <class... Tensors>
+  void same_device(const char* op, const Tensors&... tensors) const {
+    (same_device_one(op, tensors), ...);
+  }
+
+ private:
+  void same_device_one(const char* op, const Tensor& t) const {
+    const Device here = memory->device();
+    REQUIRE_THAT(!t.has_data() || t.device() == here || here.kind == DeviceKind::meta, op, ": a tensor of shape ", str(t.shape()), " lies on ",
+                 str(t.device()), ", the pass runs on ", str(here), "; move it with to()");
+  }
 };
 
 // Names a tensor for the tape without keeping its data alive: for a backward that needs where its gradient goes, not its values.

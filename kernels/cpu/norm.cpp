@@ -80,8 +80,8 @@ void CpuBackend::do_norm_train_forward(Exec& e, const NormShape& s, const NormTr
       mean[c] = float(m);
       inv_std[c] = float(1 / std::sqrt(variance + double(s.eps)));
       scale[c] = gamma_at(t.gamma, c) * inv_std[c];
-      moving_mean[c] = moving_mean[c] * t.momentum + float(m) * (1 - t.momentum);
-      moving_variance[c] = moving_variance[c] * t.momentum + float(variance) * (1 - t.momentum);
+      moving_mean[c] = float(double(moving_mean[c]) * t.momentum + m * (1 - t.momentum));
+      moving_variance[c] = float(double(moving_variance[c]) * t.momentum + variance * (1 - t.momentum));
     }
     with_act(s.act, [&]<class A>(A) { normalise<A, T>(e, s, {mean, scale, t.beta.as<const float>()}, t.x, t.y); });
   });
@@ -89,7 +89,7 @@ void CpuBackend::do_norm_train_forward(Exec& e, const NormShape& s, const NormTr
 
 void CpuBackend::do_norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t) {
   float* scale = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * s.c));
-  for (int64_t c = 0; c < s.c; ++c) scale[c] = gamma_at(t.gamma, c) / std::sqrt(t.variance.as<const float>()[c] + s.eps);
+  for (int64_t c = 0; c < s.c; ++c) scale[c] = gamma_at(t.gamma, c) / std::sqrt(t.variance.as<const float>()[c] + float(s.eps));
   with_type(t.x.dtype, [&]<class T>(T) {
     with_act(s.act, [&]<class A>(A) { normalise<A, T>(e, s, {t.mean.as<const float>(), scale, t.beta.as<const float>()}, t.x, t.y); });
   });
@@ -137,7 +137,7 @@ void CpuBackend::do_norm_infer_backward(Exec& e, const NormShape& s, const NormB
     ColumnSums<2> gradients(e, s.rows, s.c, 2 * s.c);
     float *inv_std = gradients.extra(), *a = inv_std + s.c;
     for (int64_t c = 0; c < s.c; ++c) {
-      inv_std[c] = 1 / std::sqrt(variance[c] + s.eps);
+      inv_std[c] = 1 / std::sqrt(variance[c] + float(s.eps));
       a[c] = gamma_at(t.gamma, c) * inv_std[c];
     }
     const auto write_dx = [&](const Row<T>& row) {

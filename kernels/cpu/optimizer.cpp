@@ -12,10 +12,10 @@ namespace {
 // The numbers of one step.
 struct Step {
   Step(const OptimizerRule& rule, int32_t t)
-      : lr(rule.learning_rate),
-        momentum(rule.momentum),
-        decay(rule.weight_decay),
-        epsilon(rule.epsilon),
+      : lr(float(rule.learning_rate)),
+        momentum(float(rule.momentum)),
+        decay(float(rule.weight_decay)),
+        epsilon(float(rule.epsilon)),
         rho(float(rule.rho)),
         one_minus_rho(float(1 - rule.rho)),
         one_minus_beta_1(float(1 - rule.beta_1)),

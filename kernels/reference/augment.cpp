@@ -56,8 +56,10 @@ void warp(const Image& image, const Transform& t, std::vector<double>& warped) {
     for (int64_t column = 0; column < s.w; ++column) {
       const auto x = float(column), y = float(row);
       const float k = t.c0 * x + t.c1 * y + 1;
-      const float from_x = inside(s.fill, (t.a0 * x + t.a1 * y + t.a2) / k, s.w), from_y = inside(s.fill, (t.b0 * x + t.b1 * y + t.b2) / k, s.h);
-      for (int64_t c = 0; c < s.c; ++c) warped[size_t((row * s.w + column) * s.c + c)] = k == 0 ? double(s.fill_value) : image.at(from_y, from_x, c);
+      const float from_x = inside(s.fill, (t.a0 * x + t.a1 * y + t.a2) / k, s.w),
+                  from_y = inside(s.fill, (t.b0 * x + t.b1 * y + t.b2) / k, s.h);
+      for (int64_t c = 0; c < s.c; ++c)
+        warped[size_t((row * s.w + column) * s.c + c)] = k == 0 ? double(s.fill_value) : image.at(from_y, from_x, c);
     }
 }
 
@@ -78,7 +80,8 @@ void adjust(const AugmentShape& s, const AugmentImage& by, std::vector<double>& 
 
 }  // namespace
 
-void ReferenceBackend::do_augment(Exec& e, const AugmentShape& s, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre, Buffer y) {
+void ReferenceBackend::do_augment(Exec& e, const AugmentShape& s, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre,
+                                  Buffer y) {
   const int64_t pixels = s.h * s.w;
   visit_floating(y.dtype, [&]<class T>(T) {
     parallel_for(e, s.n, [&](int64_t n) {

@@ -117,7 +117,8 @@ void ReferenceBackend::do_conv_backward_filter(Exec& e, const ConvShape& s, Buff
   });
 }
 
-std::shared_ptr<const PackedWeights> ReferenceBackend::do_pack_conv(Exec&, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
+std::shared_ptr<const PackedWeights> ReferenceBackend::do_pack_conv(Exec&, const Fused<ConvShape>& f, Buffer w, Buffer scale,
+                                                                    Buffer shift) {
   return visit_floating(w.dtype, [&]<class T>(T) -> std::shared_ptr<const PackedWeights> {
     auto packed = std::make_shared<Packed<Wide<T>>>();
     const auto* from = w.as<const T>();
@@ -130,10 +131,12 @@ std::shared_ptr<const PackedWeights> ReferenceBackend::do_pack_conv(Exec&, const
 }
 
 // y = act(scale[k] · conv(x, w) + shift[k] [+ residual]), rounded once.
-void ReferenceBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& weights, Buffer residual, Buffer y) {
+void ReferenceBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& weights, Buffer residual,
+                                      Buffer y) {
   visit_floating(x.dtype, [&]<class T>(T) {
     const auto* packed = dynamic_cast<const Packed<Wide<T>>*>(&weights);
-    REQUIRE_THAT(packed && int64_t(packed->w.size()) == f.conv.w_size(), "conv_bn_act: the weights were packed for another shape, type or device");
+    REQUIRE_THAT(packed && int64_t(packed->w.size()) == f.conv.w_size(),
+                 "conv_bn_act: the weights were packed for another shape, type or device");
     const T* add = f.residual ? residual.as<const T>() : nullptr;
     T* out = y.as<T>();
     convolve(e, f.conv, x.as<const T>(), packed->w.data(), [&](int64_t first, const double* sum) {

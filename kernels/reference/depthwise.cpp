@@ -112,7 +112,8 @@ std::shared_ptr<const PackedWeights> ReferenceBackend::do_pack_depthwise(Exec&, 
 void ReferenceBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights& weights, Buffer residual,
                                            Buffer y) {
   const auto* packed = dynamic_cast<const Packed*>(&weights);
-  REQUIRE_THAT(packed && int64_t(packed->w.size()) == f.conv.w_size(), "depthwise_bn_act: the weights were packed for another shape or device");
+  REQUIRE_THAT(packed && int64_t(packed->w.size()) == f.conv.w_size(),
+               "depthwise_bn_act: the weights were packed for another shape or device");
   visit_floating(x.dtype, [&]<class T>(T) {
     const T* add = f.residual ? residual.as<const T>() : nullptr;
     T* out = y.as<T>();

@@ -31,14 +31,16 @@ void ReferenceBackend::do_act_forward(Exec& e, Act act, Buffer x, Buffer y) {
 // dx = dy · act′(y)
 void ReferenceBackend::do_act_backward(Exec& e, Act act, Buffer y, Buffer dy, Into dx) {
   visit_floating(y.dtype, [&]<class T>(T) {
-    for_each(e, y.size, [&](int64_t i) { put(dx.buffer.as<T>(), i, before(act, double(y.as<const T>()[i]), double(dy.as<const T>()[i])), dx.how); });
+    for_each(e, y.size,
+             [&](int64_t i) { put(dx.buffer.as<T>(), i, before(act, double(y.as<const T>()[i]), double(dy.as<const T>()[i])), dx.how); });
   });
 }
 
 // y = act(a + b)
 void ReferenceBackend::do_add_act(Exec& e, Act act, Buffer a, Buffer b, Buffer y) {
   visit_floating(a.dtype, [&]<class T>(T) {
-    for_each(e, a.size, [&](int64_t i) { y.as<T>()[i] = narrow<T>(activated(act, double(a.as<const T>()[i]) + double(b.as<const T>()[i]))); });
+    for_each(e, a.size,
+             [&](int64_t i) { y.as<T>()[i] = narrow<T>(activated(act, double(a.as<const T>()[i]) + double(b.as<const T>()[i]))); });
   });
 }
 

@@ -26,7 +26,8 @@ struct Row {
 
 void check_labels(const SoftmaxShape& s, const int32_t* labels) {
   for (int64_t i = 0; i < s.rows; ++i)
-    REQUIRE_THAT(labels[i] >= 0 && labels[i] < s.classes, "softmax_cross_entropy: label ", labels[i], " in row ", i, ", there are ", s.classes, " classes");
+    REQUIRE_THAT(labels[i] >= 0 && labels[i] < s.classes, "softmax_cross_entropy: label ", labels[i], " in row ", i, ", there are ",
+                 s.classes, " classes");
 }
 
 }  // namespace
@@ -40,8 +41,8 @@ void ReferenceBackend::do_softmax(Exec& e, SoftmaxShape s, Buffer logits, Buffer
   });
 }
 
-void ReferenceBackend::do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p,
-                                                        Buffer losses, Into loss) {
+void ReferenceBackend::do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights,
+                                                        Buffer p, Buffer losses, Into loss) {
   const auto* label = labels.as<const int32_t>();
   check_labels(s, label);
   do_softmax(e, s, logits, p);
@@ -58,8 +59,8 @@ void ReferenceBackend::do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape s,
   });
 }
 
-void ReferenceBackend::do_softmax_cross_entropy_backward(Exec& e, SoftmaxShape s, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss,
-                                                         Into dlogits) {
+void ReferenceBackend::do_softmax_cross_entropy_backward(Exec& e, SoftmaxShape s, Buffer p, Buffer labels, Buffer class_weights,
+                                                         Buffer dloss, Into dlogits) {
   const auto* label = labels.as<const int32_t>();
   check_labels(s, label);
   visit_floating(dlogits.buffer.dtype, [&]<class T>(T) {

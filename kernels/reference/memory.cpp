@@ -41,7 +41,9 @@ std::unique_ptr<Exec> ReferenceBackend::make_exec(int threads) {
 void* ReferenceBackend::allocate(int64_t bytes) {
   const MemoryInfo info = memory_info();
   void* data = bytes <= info.total ? operator new(size_t(bytes), kAlign, std::nothrow) : nullptr;
-  if (!data) fail(ErrorKind::device, "reference: out of memory: wanted ", bytes >> 20, " MiB, ", info.free >> 20, " of ", info.total >> 20, " MiB free");
+  if (!data)
+    fail(ErrorKind::device, "reference: out of memory: wanted ", bytes >> 20, " MiB, ", info.free >> 20, " of ", info.total >> 20,
+         " MiB free");
   return data;
 }
 

@@ -30,7 +30,7 @@ void backward(Exec& e, const NormShape& s, const NormBackward& t) {
       mean[c - first] = double(t.mean.as<const P>()[c]);
       gamma[c - first] = gamma_of<P>(t.gamma, c);
       if constexpr (training) inv_std[c - first] = double(t.inv_std.as<const P>()[c]);
-      else inv_std[c - first] = 1 / std::sqrt(double(t.variance.as<const P>()[c]) + double(s.eps));
+      else inv_std[c - first] = 1 / std::sqrt(double(t.variance.as<const P>()[c]) + s.eps);
     }
     const auto dz = [&](int64_t i) { return s.act == Act::none ? double(dy[i]) : before(s.act, double(y[i]), double(dy[i])); };
     const auto x_hat = [&](int64_t i, int64_t j) { return (double(x[i]) - mean[j]) * inv_std[j]; };
@@ -71,8 +71,8 @@ void ReferenceBackend::do_norm_train_forward(Exec& e, const NormShape& s, const 
           squares[c - first] += d * d;
         }
       for (int64_t c = first; c < last; ++c) {
-        const double m = double(t.momentum), center = mean[c - first], variance = squares[c - first] / double(s.rows);
-        const double inv_std = 1 / std::sqrt(variance + double(s.eps));
+        const double m = t.momentum, center = mean[c - first], variance = squares[c - first] / double(s.rows);
+        const double inv_std = 1 / std::sqrt(variance + s.eps);
         const double scale = gamma_of<P>(t.gamma, c) * inv_std, beta = double(t.beta.as<const P>()[c]);
         for (int64_t row = 0; row < s.rows; ++row) {
           const int64_t i = row * s.c + c;
@@ -93,7 +93,7 @@ void ReferenceBackend::do_norm_infer_forward(Exec& e, const NormShape& s, const 
     using P = Wide<T>;
     for_each(e, s.size(), [&](int64_t i) {
       const int64_t c = i % s.c;
-      const double inv_std = 1 / std::sqrt(double(t.variance.as<const P>()[c]) + double(s.eps));
+      const double inv_std = 1 / std::sqrt(double(t.variance.as<const P>()[c]) + s.eps);
       const double x_hat = (double(t.x.as<const T>()[i]) - double(t.mean.as<const P>()[c])) * inv_std;
       t.y.as<T>()[i] = narrow<T>(activated(s.act, gamma_of<P>(t.gamma, c) * x_hat + double(t.beta.as<const P>()[c])));
     });

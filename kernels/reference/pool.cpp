@@ -52,8 +52,7 @@ void backward(Exec& e, const PoolShape& s, const T* dy, Into dx, F&& spread) {
     const int64_t n = task / s.c, c = task % s.c;
     std::vector<double> sum(size_t(s.h * s.w));
     for (int64_t p = 0; p < s.p(); ++p)
-      for (int64_t q = 0; q < s.q(); ++q)
-        spread(sum.data(), n, c, window_at(s, p, q), double(dy[((n * s.p() + p) * s.q() + q) * s.c + c]));
+      for (int64_t q = 0; q < s.q(); ++q) spread(sum.data(), n, c, window_at(s, p, q), double(dy[((n * s.p() + p) * s.q() + q) * s.c + c]));
     for (int64_t i = 0; i < s.h * s.w; ++i) put(dx.buffer.as<T>(), (n * s.h * s.w + i) * s.c + c, sum[size_t(i)], dx.how);
   });
 }
@@ -62,9 +61,8 @@ void backward(Exec& e, const PoolShape& s, const T* dy, Into dx, F&& spread) {
 
 void ReferenceBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
   visit_floating(x.dtype, [&]<class T>(T) {
-    forward(e, s, x.as<const T>(), y.as<T>(), [&](const T* image, const Window& window, int64_t c) {
-      return double(image[first_maximum(s, window, image, c) * s.c + c]);
-    });
+    forward(e, s, x.as<const T>(), y.as<T>(),
+            [&](const T* image, const Window& window, int64_t c) { return double(image[first_maximum(s, window, image, c) * s.c + c]); });
   });
 }
 

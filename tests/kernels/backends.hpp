@@ -77,7 +77,8 @@ inline Tolerance tolerance(const Target& target, int64_t terms, double size, DTy
 // The same for a product with packed weights, which a device may round once more after it has folded the scale into them.
 inline Tolerance packed_tolerance(const Target& target, int64_t terms, double size) {
   Tolerance t = tolerance(target, terms, size, target.dtype);
-  if (!target.is_reference && rounding_of(target.dtype) > 0x1p-24) t.atol += rounding_of(target.dtype) * std::sqrt(double(terms)) * size / 2;
+  if (!target.is_reference && rounding_of(target.dtype) > 0x1p-24)
+    t.atol += rounding_of(target.dtype) * std::sqrt(double(terms)) * size / 2;
   return t;
 }
 
@@ -101,7 +102,7 @@ inline std::vector<double> rounded(std::vector<double> v, DType t) {
 
 // A buffer on a backend with sentinels right before and right behind it.
 struct Guarded {
-  Buffer whole, buffer;  // bytes, and the elements between the sentinels
+  Buffer whole, buffer;        // bytes, and the elements between the sentinels
   std::vector<double> values;  // of an input: what was put there, as its type holds it
   std::vector<char> bytes;     // of an input: all of `whole`, which nobody may change
   operator Buffer() const { return buffer; }
@@ -211,7 +212,9 @@ class Trial {
   void check_guards(const Guarded& g) {
     const std::vector<char> bytes = download(g);
     if (!g.bytes.empty()) CHECK_MESSAGE(bytes == g.bytes, "an input of ", g.buffer.size, " elements, or what lies beside it, has changed");
-    const auto intact = [&](size_t from) { return std::all_of(bytes.begin() + long(from), bytes.begin() + long(from + kGuard), [](char c) { return c == kSentinel; }); };
+    const auto intact = [&](size_t from) {
+      return std::all_of(bytes.begin() + long(from), bytes.begin() + long(from + kGuard), [](char c) { return c == kSentinel; });
+    };
     CHECK_MESSAGE(intact(0), "written before the begin of a buffer of ", g.buffer.size, " elements");
     CHECK_MESSAGE(intact(bytes.size() - size_t(kGuard)), "written behind the end of a buffer of ", g.buffer.size, " elements");
   }

@@ -17,8 +17,10 @@ const Case kCases[] = {
     {"3x3, not square", {.n = 2, .h = 5, .w = 7, .c = 3, .k = 4, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
     {"3x3 without padding", {.n = 1, .h = 5, .w = 4, .c = 17, .k = 9, .r = 3, .s = 3}},
     {"stride 2, odd size", {.n = 3, .h = 7, .w = 5, .c = 17, .k = 5, .r = 3, .s = 3, .stride = 2, .pad_h = 1, .pad_w = 1}},
-    {"stride 2, even size, zeros at the end alone", {.n = 1, .h = 8, .w = 6, .c = 3, .k = 16, .r = 3, .s = 3, .stride = 2, .more_h = 1, .more_w = 1}},
-    {"zeros at the end of the columns alone", {.n = 1, .h = 5, .w = 6, .c = 2, .k = 3, .r = 3, .s = 3, .stride = 2, .pad_h = 1, .more_w = 1}},
+    {"stride 2, even size, zeros at the end alone",
+     {.n = 1, .h = 8, .w = 6, .c = 3, .k = 16, .r = 3, .s = 3, .stride = 2, .more_h = 1, .more_w = 1}},
+    {"zeros at the end of the columns alone",
+     {.n = 1, .h = 5, .w = 6, .c = 2, .k = 3, .r = 3, .s = 3, .stride = 2, .pad_h = 1, .more_w = 1}},
     {"stride 2 leaves the last row out", {.n = 1, .h = 6, .w = 8, .c = 2, .k = 3, .r = 3, .s = 3, .stride = 2}},
     {"7x7 stem", {.n = 1, .h = 9, .w = 11, .c = 3, .k = 7, .r = 7, .s = 7, .stride = 2, .pad_h = 3, .pad_w = 3}},
     {"1x1", {.n = 2, .h = 6, .w = 5, .c = 17, .k = 33}},
@@ -46,7 +48,8 @@ void each_product(const ConvShape& s, F&& f) {
             if (r < 0 || r >= s.r || t < 0 || t >= s.s) continue;
             for (int64_t c = 0; c < s.c; ++c)
               for (int64_t k = 0; k < s.k; ++k)
-                f(size_t(((n * s.h + h) * s.w + w) * s.c + c), size_t(((r * s.s + t) * s.c + c) * s.k + k), size_t(((n * s.p() + p) * s.q() + q) * s.k + k));
+                f(size_t(((n * s.h + h) * s.w + w) * s.c + c), size_t(((r * s.s + t) * s.c + c) * s.k + k),
+                  size_t(((n * s.p() + p) * s.q() + q) * s.k + k));
           }
 }
 
@@ -71,7 +74,8 @@ TEST_CASE("conv forward and both gradients are sums over all products") {
       t.check_into("dx", t.dtype(), dx, s.r * s.s * s.k, 1, [&](Into d) { t.backend().conv_backward_data(t.exec(), s, dy, w, d); });
       t.check_into("dw", t.dtype(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); });
       if (t.wide() != t.dtype())
-        t.check_into("float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); });
+        t.check_into("float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1,
+                     [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); });
     }
   });
 }
@@ -86,11 +90,13 @@ TEST_CASE("frozen conv is act of scale times conv plus shift plus residual for a
           CAPTURE(residual);
           Fused<ConvShape> f{shape, act, residual};
           Trial t(target);
-          const Guarded &w = t.input(numbers(2, shape.w_size())), &scale = t.input(numbers(3, shape.k, -2, 2), t.wide()), &shift = t.input(numbers(4, shape.k, -1, 7), t.wide());
+          const Guarded &w = t.input(numbers(2, shape.w_size())), &scale = t.input(numbers(3, shape.k, -2, 2), t.wide()),
+                        &shift = t.input(numbers(4, shape.k, -1, 7), t.wide());
           const auto packed = t.backend().pack_conv(t.exec(), f, w, scale, shift);
           for (const int64_t n : {shape.n, shape.n + 2}) {
             f.conv.n = n;
-            const Guarded &x = t.input(numbers(1, f.conv.x_size())), &add = t.input(numbers(5, f.conv.y_size())), &got = t.output(f.conv.y_size());
+            const Guarded &x = t.input(numbers(1, f.conv.x_size())), &add = t.input(numbers(5, f.conv.y_size())),
+                          &got = t.output(f.conv.y_size());
             std::vector<double> y(size_t(f.conv.y_size()));
             each_product(f.conv, [&](size_t xi, size_t wi, size_t yi) { y[yi] += x.values[xi] * w.values[wi]; });
             for (size_t i = 0; i < y.size(); ++i) {
@@ -131,7 +137,8 @@ TEST_CASE("weights packed for another shape are refused") {
   on_the_reference([](const Target& target) {
     Trial t(target);
     const Fused<ConvShape> f{.conv = {.n = 1, .h = 4, .w = 4, .c = 3, .k = 5}}, g{.conv = {.n = 1, .h = 4, .w = 4, .c = 3, .k = 6}};
-    const auto packed = t.backend().pack_conv(t.exec(), f, t.input(numbers(1, 15)), t.input(numbers(2, 5), t.wide()), t.input(numbers(3, 5), t.wide()));
+    const auto packed =
+        t.backend().pack_conv(t.exec(), f, t.input(numbers(1, 15)), t.input(numbers(2, 5), t.wide()), t.input(numbers(3, 5), t.wide()));
     const Guarded &x = t.input(numbers(4, 48)), &y = t.output(96);
     CHECK_THROWS_AS(t.backend().conv_bn_act(t.exec(), g, x, *packed, {}, y), Error);
     CHECK_THROWS_AS(t.backend().conv_bn_act(t.exec(), f, x, PackedWeights(), {}, t.output(80)), Error);

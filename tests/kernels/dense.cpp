@@ -33,7 +33,8 @@ TEST_CASE("dense forward and both gradients are matrix products") {
       t.check("y", got, y, s.c);
       t.check_into("dx", t.dtype(), dx, s.k, 1, [&](Into d) { t.backend().dense_backward_data(t.exec(), s, dy, w, d); });
       t.check_into("dw", t.dtype(), dw, s.m, 1, [&](Into d) { t.backend().dense_backward_filter(t.exec(), s, x, dy, d); });
-      if (t.wide() != t.dtype()) t.check_into("float32 dw", t.wide(), dw, s.m, 1, [&](Into d) { t.backend().dense_backward_filter(t.exec(), s, x, dy, d); });
+      if (t.wide() != t.dtype())
+        t.check_into("float32 dw", t.wide(), dw, s.m, 1, [&](Into d) { t.backend().dense_backward_filter(t.exec(), s, x, dy, d); });
     }
   });
 }
@@ -48,7 +49,8 @@ TEST_CASE("bias_act adds the bias of the column and also works in place") {
         CAPTURE(int(act));
         Trial t(target);
         const std::vector<double> values = numbers(1, s.size(), -3, 8);
-        const Guarded &x = t.input(values), &b = t.input(numbers(2, s.c), t.wide()), &y = t.output(s.size()), &same = t.state(values, t.dtype());
+        const Guarded &x = t.input(values), &b = t.input(numbers(2, s.c), t.wide()), &y = t.output(s.size()),
+                      &same = t.state(values, t.dtype());
         std::vector<double> want = x.values;
         for (size_t i = 0; i < want.size(); ++i) {
           want[i] += b.values[i % size_t(s.c)];

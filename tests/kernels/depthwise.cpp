@@ -38,7 +38,8 @@ void each_product(const DepthwiseShape& s, F&& f) {
             const int64_t r = h + s.pad_h - p * s.stride, t = w + s.pad_w - q * s.stride;  // the weight between (h,w) and (p,q)
             if (r < 0 || r >= s.r || t < 0 || t >= s.s) continue;
             for (int64_t c = 0; c < s.c; ++c)
-              f(size_t(((n * s.h + h) * s.w + w) * s.c + c), size_t((r * s.s + t) * s.c + c), size_t(((n * s.p() + p) * s.q() + q) * s.c + c));
+              f(size_t(((n * s.h + h) * s.w + w) * s.c + c), size_t((r * s.s + t) * s.c + c),
+                size_t(((n * s.p() + p) * s.q() + q) * s.c + c));
           }
 }
 
@@ -61,9 +62,11 @@ TEST_CASE("depthwise forward and both gradients are sums over all products") {
       t.backend().depthwise_forward(t.exec(), s, x, w, got);
       t.check("y", got, y, s.r * s.s);
       t.check_into("dx", t.dtype(), dx, s.r * s.s, 1, [&](Into d) { t.backend().depthwise_backward_data(t.exec(), s, dy, w, d); });
-      t.check_into("dw", t.dtype(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().depthwise_backward_filter(t.exec(), s, x, dy, d); });
+      t.check_into("dw", t.dtype(), dw, s.n * s.p() * s.q(), 1,
+                   [&](Into d) { t.backend().depthwise_backward_filter(t.exec(), s, x, dy, d); });
       if (t.wide() != t.dtype())
-        t.check_into("float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().depthwise_backward_filter(t.exec(), s, x, dy, d); });
+        t.check_into("float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1,
+                     [&](Into d) { t.backend().depthwise_backward_filter(t.exec(), s, x, dy, d); });
     }
   });
 }
@@ -78,11 +81,13 @@ TEST_CASE("frozen depthwise is act of scale times conv plus shift plus residual 
           CAPTURE(residual);
           Fused<DepthwiseShape> f{shape, act, residual};
           Trial t(target);
-          const Guarded &w = t.input(numbers(2, shape.w_size())), &scale = t.input(numbers(3, shape.c, -2, 2), t.wide()), &shift = t.input(numbers(4, shape.c, -1, 7), t.wide());
+          const Guarded &w = t.input(numbers(2, shape.w_size())), &scale = t.input(numbers(3, shape.c, -2, 2), t.wide()),
+                        &shift = t.input(numbers(4, shape.c, -1, 7), t.wide());
           const auto packed = t.backend().pack_depthwise(t.exec(), f, w, scale, shift);
           for (const int64_t n : {shape.n, shape.n + 2}) {
             f.conv.n = n;
-            const Guarded &x = t.input(numbers(1, f.conv.x_size())), &add = t.input(numbers(5, f.conv.y_size())), &got = t.output(f.conv.y_size());
+            const Guarded &x = t.input(numbers(1, f.conv.x_size())), &add = t.input(numbers(5, f.conv.y_size())),
+                          &got = t.output(f.conv.y_size());
             std::vector<double> y(size_t(f.conv.y_size()));
             each_product(f.conv, [&](size_t xi, size_t wi, size_t yi) { y[yi] += x.values[xi] * w.values[wi]; });
             for (size_t i = 0; i < y.size(); ++i) {

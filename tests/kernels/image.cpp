@@ -12,13 +12,14 @@ std::vector<double> bytes(uint32_t key, int64_t n) {
 }
 
 // One image of one channel, one row; the result's first channel.
-std::vector<double> warped_row(const Target& target, const std::vector<double>& row, const Transform& transform, FillMode fill, float fill_value = 0,
-                               Interpolation interpolation = Interpolation::bilinear) {
+std::vector<double> warped_row(const Target& target, const std::vector<double>& row, const Transform& transform, FillMode fill,
+                               float fill_value = 0, Interpolation interpolation = Interpolation::bilinear) {
   Trial t(target);
   const AugmentImage by{.transform = transform};
   const auto w = int64_t(row.size());
   const Guarded &x = t.input(row, DType::uint8), &y = t.output(3 * w);
-  t.backend().augment(t.exec(), {.n = 1, .h = 1, .w = w, .c = 1, .fill = fill, .fill_value = fill_value, .interpolation = interpolation}, {&by, 1}, x, {}, y);
+  t.backend().augment(t.exec(), {.n = 1, .h = 1, .w = w, .c = 1, .fill = fill, .fill_value = fill_value, .interpolation = interpolation},
+                      {&by, 1}, x, {}, y);
   std::vector<double> first;
   const std::vector<double> all = t.read(y);
   for (size_t i = 0; i < all.size(); i += 3) {
@@ -60,9 +61,9 @@ TEST_CASE("fill modes continue the image as Keras names them") {
     const auto check = [&](const Transform& t, FillMode fill, const std::vector<double>& want) {
       CHECK(difference(warped_row(target, row, t, fill, 200), want, 0, rounding_of(target.dtype)) == "");
     };
-    check(right_by_3, FillMode::reflect, {30, 20, 10, 10});   // … 30 20 10 | 10 20 30 40 | 40 …
+    check(right_by_3, FillMode::reflect, {30, 20, 10, 10});  // … 30 20 10 | 10 20 30 40 | 40 …
     check(left_by_5, FillMode::reflect, {30, 20, 10, 10});
-    check(far, FillMode::reflect, {30, 40, 40, 30});          // two periods away
+    check(far, FillMode::reflect, {30, 40, 40, 30});  // two periods away
     check(right_by_3, FillMode::nearest, {10, 10, 10, 10});
     check(left_by_5, FillMode::nearest, {40, 40, 40, 40});
     check(half_right, FillMode::nearest, {10, 15, 25, 35});
@@ -83,6 +84,24 @@ TEST_CASE("nearest rounds half away from zero") {
     CHECK(shown(0.49f) == std::vector<double>{10, 20, 30, 40});
     CHECK(shown(-0.5f) == std::vector<double>{10, 20, 30, 40});
     CHECK(shown(-0.51f) == std::vector<double>{10, 10, 20, 30});
+  });
+}
+
+// 0.7f · 5 is 3.49999994, as a float32 3.5; minus 3 that is a half and rounds to 1. One fused operation would give 0.49999994, and 0.
+TEST_CASE("positions are rounded after each operation as in TensorFlow") {
+  on_the_reference([](const Target& target) {
+    const AugmentShape s{.n = 1, .h = 6, .w = 6, .c = 1, .fill = FillMode::nearest, .interpolation = Interpolation::nearest};
+    std::vector<double> image;
+    for (int i = 0; i < 36; ++i) image.push_back(i);
+    Trial t(target);
+    AugmentImage along_x, along_y;
+    along_x.transform = {.a0 = 0.7f, .a1 = -1, .b1 = 0};
+    along_y.transform = {.a0 = 0, .b0 = -1, .b1 = 0.7f};
+    const Guarded &x = t.input(image, DType::uint8), &a = t.output(108), &b = t.output(108);
+    t.backend().augment(t.exec(), s, {&along_x, 1}, x, {}, a);
+    t.backend().augment(t.exec(), s, {&along_y, 1}, x, {}, b);
+    CHECK(t.read(a)[(3 * 6 + 5) * 3] == 1);  // row 0, column 1
+    CHECK(t.read(b)[(5 * 6 + 3) * 3] == 6);  // row 1, column 0
   });
 }
 
@@ -117,10 +136,10 @@ TEST_CASE("contrast and brightness of each image") {
     for (int i = 0; i < 4; ++i) all.insert(all.end(), one.begin(), one.end());
     const Guarded& y = t.output(24);
     t.backend().augment(t.exec(), s, images, t.input(all, DType::uint8), {}, y);
-    t.check("y", y, {80, 0, 0, 160, 255, 40,                        //
-                     80, 0, 0, 120, 235, 10,                        //
-                     210, 163.75, 115, 230, 255, 125,               //
-                     140, 255, 30, 140, 255, 30},
+    t.check("y", y, {80,  0,      0,   160, 255, 40,   //
+                     80,  0,      0,   120, 235, 10,   //
+                     210, 163.75, 115, 230, 255, 125,  //
+                     140, 255,    30,  140, 255, 30},
             2, 256);
   });
 }
@@ -170,7 +189,13 @@ TEST_CASE("augmented batches equal the reference") {
 TEST_CASE("resize_bilinear interpolates between pixel centres") {
   on_each_backend([](const Target& target) {
     if (target.dtype != DType::float32) return;  // the result is float32 whatever the type
-    for (const ResizeShape s : {ResizeShape{1, 1, 1, 1, 1}, {1, 1, 3, 4, 5}, {7, 5, 3, 7, 5}, {9, 14, 1, 4, 3}, {5, 6, 3, 13, 17}, {200, 2, 1, 3, 9}, {2, 33, 4, 31, 1}}) {
+    for (const ResizeShape s : {ResizeShape{1, 1, 1, 1, 1},
+                                {1, 1, 3, 4, 5},
+                                {7, 5, 3, 7, 5},
+                                {9, 14, 1, 4, 3},
+                                {5, 6, 3, 13, 17},
+                                {200, 2, 1, 3, 9},
+                                {2, 33, 4, 31, 1}}) {
       CAPTURE(s.h);
       CAPTURE(s.w);
       CAPTURE(s.out_h);
@@ -188,7 +213,8 @@ TEST_CASE("resize_bilinear interpolates between pixel centres") {
           for (int64_t c = 0; c < s.c; ++c) {
             double sum = 0;
             for (int64_t h = 0; h < s.h; ++h)
-              for (int64_t w = 0; w < s.w; ++w) sum += tent(row, s.h, s.out_h, h) * tent(column, s.w, s.out_w, w) * x.values[size_t((h * s.w + w) * s.c + c)];
+              for (int64_t w = 0; w < s.w; ++w)
+                sum += tent(row, s.h, s.out_h, h) * tent(column, s.w, s.out_w, w) * x.values[size_t((h * s.w + w) * s.c + c)];
             want.push_back(sum);
           }
       t.backend().resize_bilinear(t.exec(), s, x, y);

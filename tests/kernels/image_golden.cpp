@@ -80,7 +80,8 @@ TEST_CASE("augmentation equals Keras' layers") {
   const auto arrays = read_npz(shared() / "keras" / "images" / "augment.npz");
   const nlohmann::json info = read_json(shared() / "keras" / "images" / "augment.json");
   const std::vector<double>& image = arrays.at("image").values;
-  const std::map<std::string, FillMode> fills{{"reflect", FillMode::reflect}, {"nearest", FillMode::nearest}, {"constant", FillMode::constant}, {"wrap", FillMode::wrap}};
+  const std::map<std::string, FillMode> fills{
+      {"reflect", FillMode::reflect}, {"nearest", FillMode::nearest}, {"constant", FillMode::constant}, {"wrap", FillMode::wrap}};
   const AugmentShape shape{.n = 1, .h = info["height"], .w = info["width"], .c = 3};
   on_each_backend([&](const Target& target) {
     if (target.dtype != DType::float32) return;
@@ -131,7 +132,8 @@ TEST_CASE("resize_bilinear equals tf.image.resize") {
       size_t place = 0;
       char colon = 0;
       int count = 0;
-      for (double want = 0; samples >> place >> colon >> want; ++count) CHECK_MESSAGE(close(got.at(place), want, 1e-4, 0), name, " at ", place, ": ", got[place], ", want ", want);
+      for (double want = 0; samples >> place >> colon >> want; ++count)
+        CHECK_MESSAGE(close(got.at(place), want, 1e-4, 0), name, " at ", place, ": ", got[place], ", want ", want);
       CHECK(count > 0);
       ++cases;
     }
@@ -154,7 +156,8 @@ TEST_CASE("preprocessing equals preprocess_input") {
     tf.scale[c] = 1 / 127.5f, tf.shift[c] = -1;
     torch.scale[c] = 1 / (255 * deviation[c]), torch.shift[c] = -rgb_mean[c] / deviation[c];
   }
-  const std::pair<const char*, Preprocess> modes[] = {{"caffe (vgg16, resnet)", caffe}, {"tf (mobilenet_v2, inception_v3)", tf}, {"torch (densenet)", torch}};
+  const std::pair<const char*, Preprocess> modes[] = {
+      {"caffe (vgg16, resnet)", caffe}, {"tf (mobilenet_v2, inception_v3)", tf}, {"torch (densenet)", torch}};
   on_each_backend([&](const Target& target) {
     for (const auto& [name, mode] : modes) {
       CAPTURE(name);

@@ -17,7 +17,8 @@ std::vector<double> flat(const nlohmann::json& array) {
 TEST_CASE("cross entropy equals Keras' with and without class weights") {
   NEEDS_GOLDENS("semantics/losses.json");
   const nlohmann::json golden = read_json(shared() / "keras" / "semantics" / "losses.json");
-  const std::map<std::string, std::vector<double>> weights{{"none", {1, 1}}, {"class_weight", {1.9448, 0.6730}}, {"zero_first_class", {0, 1}}};
+  const std::map<std::string, std::vector<double>> weights{
+      {"none", {1, 1}}, {"class_weight", {1.9448, 0.6730}}, {"zero_first_class", {0, 1}}};
   on_each_backend([&](const Target& target) {
     if (target.dtype != DType::float32) return;
     int cases = 0;
@@ -28,7 +29,8 @@ TEST_CASE("cross entropy equals Keras' with and without class weights") {
       ++cases;
       Trial t(target);
       const nlohmann::json& in = golden["inputs"];
-      const Guarded &z = t.input(flat(in["logits"])), &labels = t.input(flat(in["labels"]), DType::int32), &w = t.input(weights.at(name), t.wide());
+      const Guarded &z = t.input(flat(in["logits"])), &labels = t.input(flat(in["labels"]), DType::int32),
+                    &w = t.input(weights.at(name), t.wide());
       const Guarded &p = t.output(8, t.wide()), &losses = t.output(4, t.wide()), &loss = t.output(1, t.wide());
       t.backend().softmax_cross_entropy_forward(t.exec(), {4, 2}, z, labels, w, p, losses, {loss});
       std::vector<double> each = flat(in["per_sample"]);
@@ -76,7 +78,8 @@ TEST_CASE("dropout multiplies survivors as Keras does and keeps as many") {
       const auto kept = double(n - std::count(distinct.begin(), distinct.end(), 0.));
       std::sort(distinct.begin(), distinct.end());
       distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
-      CHECK(difference(distinct, c["distinct_outputs_for_ones"].get<std::vector<double>>(), 0, 1e-8) == "");  // nine digits: the same float32
+      CHECK(difference(distinct, c["distinct_outputs_for_ones"].get<std::vector<double>>(), 0, 1e-8) ==
+            "");  // nine digits: the same float32
       CHECK(close(kept / double(n), 1 - double(rate), 5 * std::sqrt(0.25 / double(n)), 0));
     }
   });

@@ -5,8 +5,11 @@ using namespace ptrain::test;
 
 TEST_CASE("zero_pad puts the image into zeros and its gradient takes it out") {
   on_each_backend([](const Target& target) {
-    for (const PadShape s : {PadShape{.n = 1, .h = 1, .w = 1, .c = 1, .top = 1, .bottom = 2, .left = 3, .right = 4}, {.n = 2, .h = 3, .w = 5, .c = 3, .bottom = 1, .right = 1},
-                             {.n = 3, .h = 5, .w = 2, .c = 17, .top = 1, .bottom = 1, .left = 1, .right = 1}, {.n = 2, .h = 4, .w = 4, .c = 8}, {.n = 1, .h = 2, .w = 3, .c = 5, .left = 2}}) {
+    for (const PadShape s : {PadShape{.n = 1, .h = 1, .w = 1, .c = 1, .top = 1, .bottom = 2, .left = 3, .right = 4},
+                             {.n = 2, .h = 3, .w = 5, .c = 3, .bottom = 1, .right = 1},
+                             {.n = 3, .h = 5, .w = 2, .c = 17, .top = 1, .bottom = 1, .left = 1, .right = 1},
+                             {.n = 2, .h = 4, .w = 4, .c = 8},
+                             {.n = 1, .h = 2, .w = 3, .c = 5, .left = 2}}) {
       CAPTURE(s.h);
       CAPTURE(s.w);
       CAPTURE(s.c);
@@ -31,8 +34,10 @@ TEST_CASE("zero_pad puts the image into zeros and its gradient takes it out") {
 
 TEST_CASE("copy_channels moves a range of channels and leaves the others alone") {
   on_each_backend([](const Target& target) {
-    for (const ChannelCopy s : {ChannelCopy{.rows = 1, .count = 1, .from_width = 1, .to_width = 1}, {.rows = 5, .count = 3, .from_width = 3, .to_width = 10, .to = 7},
-                                {.rows = 4, .count = 17, .from_width = 40, .from = 23, .to_width = 17}, {.rows = 9, .count = 32, .from_width = 64, .from = 16, .to_width = 33, .to = 1},
+    for (const ChannelCopy s : {ChannelCopy{.rows = 1, .count = 1, .from_width = 1, .to_width = 1},
+                                {.rows = 5, .count = 3, .from_width = 3, .to_width = 10, .to = 7},
+                                {.rows = 4, .count = 17, .from_width = 40, .from = 23, .to_width = 17},
+                                {.rows = 9, .count = 32, .from_width = 64, .from = 16, .to_width = 33, .to = 1},
                                 {.rows = 0, .count = 2, .from_width = 2, .to_width = 3}})
       for (const Accumulate how : {Accumulate::no, Accumulate::yes}) {
         CAPTURE(s.rows);

@@ -14,9 +14,9 @@ struct Case {
 const Case kCases[] = {
     {{.rows = 1, .c = 1}},
     {{.rows = 1, .c = 17, .act = Act::relu}},
-    {{.rows = 2, .c = 3, .eps = 1.001e-5f}},
+    {{.rows = 2, .c = 3, .eps = 1.001e-5}},
     {{.rows = 5, .c = 16, .act = Act::relu6}, false},
-    {{.rows = 33, .c = 15, .eps = 1.001e-5f, .act = Act::relu}},
+    {{.rows = 33, .c = 15, .eps = 1.001e-5, .act = Act::relu}},
     {{.rows = 60, .c = 4}, false},
     {{.rows = 105, .c = 33, .act = Act::relu6}},
 };
@@ -24,7 +24,8 @@ const Case kCases[] = {
 // One batch norm and its statistics, in double.
 struct Norm {
   Norm(Trial& t, const Case& c, const std::vector<double>& values)
-      : s(c.s), x(t.input(values)), gamma(c.gamma ? &t.input(numbers(2, s.c, 0.5, 1.5), t.wide()) : nullptr), beta(t.input(numbers(3, s.c), t.wide())), mean(size_t(s.c)), variance(size_t(s.c)) {
+      : s(c.s), x(t.input(values)), gamma(c.gamma ? &t.input(numbers(2, s.c, 0.5, 1.5), t.wide()) : nullptr),
+        beta(t.input(numbers(3, s.c), t.wide())), mean(size_t(s.c)), variance(size_t(s.c)) {
     for (size_t i = 0; i < x.values.size(); ++i) mean[channel(i)] += x.values[i] / double(s.rows);
     for (size_t i = 0; i < x.values.size(); ++i) variance[channel(i)] += std::pow(x.values[i] - mean[channel(i)], 2) / double(s.rows);
   }
@@ -32,7 +33,7 @@ struct Norm {
   double scale(size_t c) const { return gamma ? gamma->values[c] : 1; }
   std::vector<double> inv_std(const std::vector<double>& of) const {
     std::vector<double> v;
-    for (const double variance_of_channel : of) v.push_back(1 / std::sqrt(variance_of_channel + double(s.eps)));
+    for (const double variance_of_channel : of) v.push_back(1 / std::sqrt(variance_of_channel + s.eps));
     return v;
   }
   std::vector<double> y(const std::vector<double>& m, const std::vector<double>& inv) const {
@@ -59,7 +60,7 @@ struct Norm {
 TEST_CASE("norm_train normalises by the batch and moves the moving statistics") {
   on_each_backend([](const Target& target) {
     for (const Case& c : kCases)
-      for (const float momentum : {0.99f, 0.999f, 0.f}) {
+      for (const double momentum : {0.99, 0.999, 0.}) {
         CAPTURE(c.s.rows);
         CAPTURE(c.s.c);
         CAPTURE(momentum);
@@ -67,10 +68,18 @@ TEST_CASE("norm_train normalises by the batch and moves the moving statistics") 
         const Norm n(t, c, numbers(1, c.s.size(), -2, 4));
         const Guarded &moving_mean = t.state(numbers(4, c.s.c), t.wide()), &moving_variance = t.state(numbers(5, c.s.c, 0.5, 2), t.wide());
         const Guarded &mean = t.output(c.s.c, t.wide()), &inv_std = t.output(c.s.c, t.wide()), &y = t.output(c.s.size());
-        t.backend().norm_train_forward(t.exec(), c.s, {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .moving_mean = moving_mean, .moving_variance = moving_variance,
-                                                       .momentum = momentum, .mean = mean, .inv_std = inv_std, .y = y});
+        t.backend().norm_train_forward(t.exec(), c.s,
+                                       {.x = n.x,
+                                        .gamma = n.gamma_buffer(),
+                                        .beta = n.beta,
+                                        .moving_mean = moving_mean,
+                                        .moving_variance = moving_variance,
+                                        .momentum = momentum,
+                                        .mean = mean,
+                                        .inv_std = inv_std,
+                                        .y = y});
         std::vector<double> want_mean = moving_mean.values, want_variance = moving_variance.values;
-        const double m = double(momentum);
+        const double m = momentum;
         for (size_t i = 0; i < want_mean.size(); ++i) {
           want_mean[i] = want_mean[i] * m + n.mean[i] * (1 - m);
           want_variance[i] = want_variance[i] * m + n.variance[i] * (1 - m);
@@ -92,8 +101,10 @@ TEST_CASE("norm_infer normalises by the moving statistics") {
       CAPTURE(c.s.c);
       Trial t(target);
       const Norm n(t, c, numbers(1, c.s.size(), -2, 8));
-      const Guarded &mean = t.input(numbers(4, c.s.c), t.wide()), &variance = t.input(numbers(5, c.s.c, 0.5, 2), t.wide()), &y = t.output(c.s.size());
-      t.backend().norm_infer_forward(t.exec(), c.s, {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .mean = mean, .variance = variance, .y = y});
+      const Guarded &mean = t.input(numbers(4, c.s.c), t.wide()), &variance = t.input(numbers(5, c.s.c, 0.5, 2), t.wide()),
+                    &y = t.output(c.s.size());
+      t.backend().norm_infer_forward(t.exec(), c.s,
+                                     {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .mean = mean, .variance = variance, .y = y});
       t.check("y", y, n.y(mean.values, n.inv_std(variance.values)), 4, 20);
     }
   });
@@ -112,7 +123,8 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
           CAPTURE(wanted);
           Trial t(target);
           const Norm n(t, c, numbers(1, c.s.size(), -2, 8));
-          const Guarded &mean = t.input(training ? n.mean : numbers(4, c.s.c), t.wide()), &variance = t.input(training ? n.variance : numbers(5, c.s.c, 0.5, 2), t.wide());
+          const Guarded &mean = t.input(training ? n.mean : numbers(4, c.s.c), t.wide()),
+                        &variance = t.input(training ? n.variance : numbers(5, c.s.c, 0.5, 2), t.wide());
           const Guarded& inv_std = t.input(n.inv_std(variance.values), t.wide());
           const std::vector<double> inv = training ? inv_std.values : n.inv_std(variance.values);
           const Guarded &y = t.input(n.y(mean.values, inv)), &dy = t.input(numbers(6, c.s.size()));
@@ -135,14 +147,32 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
             }
 
           const auto run = [&](Into into_dx, Into into_dgamma, Into into_dbeta) {
-            NormBackward b{.x = n.x, .y = c.s.act == Act::none ? Buffer{} : Buffer(y), .dy = dy, .gamma = n.gamma_buffer(), .mean = mean, .inv_std = {}, .variance = {}, .dx = into_dx, .dgamma = into_dgamma, .dbeta = into_dbeta};
+            NormBackward b{.x = n.x,
+                           .y = c.s.act == Act::none ? Buffer{} : Buffer(y),
+                           .dy = dy,
+                           .gamma = n.gamma_buffer(),
+                           .mean = mean,
+                           .inv_std = {},
+                           .variance = {},
+                           .dx = into_dx,
+                           .dgamma = into_dgamma,
+                           .dbeta = into_dbeta};
             (training ? b.inv_std : b.variance) = training ? inv_std : variance;
             training ? t.backend().norm_train_backward(t.exec(), c.s, b) : t.backend().norm_infer_backward(t.exec(), c.s, b);
           };
           const bool wants_dx = wanted & 1, wants_dgamma = wanted & 2, wants_dbeta = wanted & 4;
-          if (wants_dx) t.check_into("dx", t.dtype(), dx, c.s.rows + 8, 8 * largest, [&](Into d) { run(d, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}); });
-          if (wants_dgamma) t.check_into("dgamma", t.wide(), dgamma, c.s.rows, 8 * largest, [&](Into d) { run(wants_dx ? Into{t.output(c.s.size())} : Into{}, d, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}); });
-          if (wants_dbeta) t.check_into("dbeta", t.wide(), dbeta, c.s.rows, 1, [&](Into d) { run(wants_dx ? Into{t.output(c.s.size())} : Into{}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, d); });
+          if (wants_dx)
+            t.check_into("dx", t.dtype(), dx, c.s.rows + 8, 8 * largest, [&](Into d) {
+              run(d, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{});
+            });
+          if (wants_dgamma)
+            t.check_into("dgamma", t.wide(), dgamma, c.s.rows, 8 * largest, [&](Into d) {
+              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, d, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{});
+            });
+          if (wants_dbeta)
+            t.check_into("dbeta", t.wide(), dbeta, c.s.rows, 1, [&](Into d) {
+              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, d);
+            });
         }
   });
 }

@@ -29,19 +29,39 @@ TEST_CASE("batch normalisation equals Keras' layer step by step") {
       const bool scaled = c["scale"];
       CAPTURE(size);
       Trial t(target);
-      const Guarded &gamma = t.input(values("bn/gamma", channels, 1, 0.1f), t.wide()), &beta = t.input(values("bn/beta", channels, 0, 0.1f), t.wide());
-      const Guarded &moving_mean = t.state(values("bn/moving_mean", channels, 0, 0.1f), t.wide());
+      const Guarded &gamma = t.input(values("bn/gamma", channels, 1, 0.1f), t.wide()),
+                    &beta = t.input(values("bn/beta", channels, 0, 0.1f), t.wide());
+      const Guarded& moving_mean = t.state(values("bn/moving_mean", channels, 0, 0.1f), t.wide());
       const Guarded& moving_variance = t.state(values("bn/moving_variance", channels, 1, 0.2f), t.wide());
       const Buffer g = scaled ? Buffer(gamma) : Buffer{};
       for (const nlohmann::json& step : c["steps"]) {
         const std::string at = std::to_string(int(step["step"]));
         CAPTURE(at);
         const Guarded &x = t.input(values("bn/x/" + at, size, 0.5, 2)), &dy = t.input(values("bn/dy/" + at, size, 0, 1));
-        const Guarded &mean = t.output(channels, t.wide()), &inv_std = t.output(channels, t.wide()), &y = t.output(size), &dx = t.output(size);
+        const Guarded &mean = t.output(channels, t.wide()), &inv_std = t.output(channels, t.wide()), &y = t.output(size),
+                      &dx = t.output(size);
         const Guarded &dgamma = t.output(channels, t.wide()), &dbeta = t.output(channels, t.wide());
-        t.backend().norm_train_forward(t.exec(), s, {.x = x, .gamma = g, .beta = beta, .moving_mean = moving_mean, .moving_variance = moving_variance,
-                                                     .momentum = c["momentum"], .mean = mean, .inv_std = inv_std, .y = y});
-        t.backend().norm_train_backward(t.exec(), s, {.x = x, .y = {}, .dy = dy, .gamma = g, .mean = mean, .inv_std = inv_std, .variance = {}, .dx = {dx}, .dgamma = {dgamma}, .dbeta = {dbeta}});
+        t.backend().norm_train_forward(t.exec(), s,
+                                       {.x = x,
+                                        .gamma = g,
+                                        .beta = beta,
+                                        .moving_mean = moving_mean,
+                                        .moving_variance = moving_variance,
+                                        .momentum = c["momentum"],
+                                        .mean = mean,
+                                        .inv_std = inv_std,
+                                        .y = y});
+        t.backend().norm_train_backward(t.exec(), s,
+                                        {.x = x,
+                                         .y = {},
+                                         .dy = dy,
+                                         .gamma = g,
+                                         .mean = mean,
+                                         .inv_std = inv_std,
+                                         .variance = {},
+                                         .dx = {dx},
+                                         .dgamma = {dgamma},
+                                         .dbeta = {dbeta}});
         const Tolerance close{4e-6, 1e-6};
         t.check("y", y, step["y"], close);
         t.check("dx", dx, step["dx"], close);

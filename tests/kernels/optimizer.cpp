@@ -6,18 +6,19 @@ using namespace ptrain::test;
 namespace {
 
 const OptimizerRule kRules[] = {
-    {.kind = OptimizerKind::sgd, .learning_rate = 0.1f},
-    {.kind = OptimizerKind::sgd, .learning_rate = 0.1f, .momentum = 0.9f},
-    {.kind = OptimizerKind::sgd, .learning_rate = 0.1f, .momentum = 0.9f, .nesterov = true, .weight_decay = 0.01f},
-    {.kind = OptimizerKind::adam, .learning_rate = 0.05f},
-    {.kind = OptimizerKind::adamw, .learning_rate = 0.05f, .beta_1 = 0.8, .beta_2 = 0.95, .epsilon = 1e-4f, .weight_decay = 0.1f},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f, .rho = 0.8, .centered = true},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f, .momentum = 0.5f, .rho = 0.8},
-    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01f, .momentum = 0.5f, .rho = 0.8, .centered = true},
+    {.kind = OptimizerKind::sgd, .learning_rate = 0.1},
+    {.kind = OptimizerKind::sgd, .learning_rate = 0.1, .momentum = 0.9},
+    {.kind = OptimizerKind::sgd, .learning_rate = 0.1, .momentum = 0.9, .nesterov = true, .weight_decay = 0.01},
+    {.kind = OptimizerKind::adam, .learning_rate = 0.05},
+    {.kind = OptimizerKind::adamw, .learning_rate = 0.05, .beta_1 = 0.8, .beta_2 = 0.95, .epsilon = 1e-4, .weight_decay = 0.1},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01, .rho = 0.8, .centered = true},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01, .momentum = 0.5, .rho = 0.8},
+    {.kind = OptimizerKind::rmsprop, .learning_rate = 0.01, .momentum = 0.5, .rho = 0.8, .centered = true},
 };
 
-// The textbook form of each rule, one weight, in double. Only βᵗ has the precision of the weights: 1 − β₂ᵗ loses four digits of it.
+// The textbook form of each rule, one weight, in double. Only βᵗ is that of the rounded β, in the precision of
+// the weights: 1 − β₂ᵗ loses four digits of it.
 struct Textbook {
   OptimizerRule rule;
   bool single;
@@ -25,9 +26,9 @@ struct Textbook {
   int t = 0;
 
   void step(double g) {
-    const double lr = double(rule.learning_rate), momentum = double(rule.momentum), epsilon = double(rule.epsilon);
+    const double lr = rule.learning_rate, momentum = double(float(rule.momentum)), epsilon = rule.epsilon;
     ++t;
-    w *= 1 - double(rule.weight_decay) * lr;
+    w *= 1 - rule.weight_decay * lr;
     switch (rule.kind) {
       case OptimizerKind::sgd:
         m = momentum * m - lr * g;
@@ -50,7 +51,24 @@ struct Textbook {
         break;
     }
   }
-  double power(double beta) const { return single ? double(float(std::pow(double(float(beta)), t))) : std::pow(beta, t); }
+  // In the order of OptimizerSlot::state; 0 where the rule keeps none.
+  std::vector<double> state() const {
+    switch (rule.kind) {
+      case OptimizerKind::sgd: return {rule.momentum != 0 ? m : 0, 0, 0};
+      case OptimizerKind::adam:
+      case OptimizerKind::adamw: return {m, v, 0};
+      case OptimizerKind::rmsprop: break;
+    }
+    std::vector<double> kept{v};
+    if (rule.centered) kept.push_back(a);
+    if (rule.momentum != 0) kept.push_back(m);
+    kept.resize(3);
+    return kept;
+  }
+  double power(double beta) const {
+    const double p = std::pow(double(float(beta)), t);
+    return single ? double(float(p)) : p;
+  }
 };
 
 // One tensor on a backend with everything that a step needs.
@@ -88,14 +106,18 @@ TEST_CASE("optimizer steps follow the textbook over many tensors at once") {
         const Guarded& iterations = t.state({0}, DType::int32);
         for (int step = 0; step < 6; ++step) t.backend().optimizer_step(t.exec(), rule, list, {.iterations = iterations, .finite = {}});
         CHECK(t.read(iterations)[0] == 6);
+        const Tolerance close = t.wide() == DType::float32 ? Tolerance{1e-6, 1e-6} : Tolerance{1e-14, 1e-14};
         for (const Slot& s : slots) {
-          std::vector<double> want;
+          std::vector<double> want, state[3];
           for (size_t i = 0; i < s.w.values.size(); ++i) {
             Textbook book{rule, t.wide() == DType::float32, s.w.values[i]};
             for (int step = 0; step < 6; ++step) book.step(s.dw.values[i]);
             want.push_back(book.w);
+            const std::vector<double> kept = book.state();
+            for (size_t j = 0; j < 3; ++j) state[j].push_back(kept[j]);
           }
-          t.check("w", s.w, want, t.wide() == DType::float32 ? Tolerance{1e-6, 1e-6} : Tolerance{1e-14, 1e-14});
+          for (size_t j = 0; j < 3; ++j) t.check("state", *s.state[j], state[j], close);
+          t.check("w", s.w, want, close);
           if (s.copy) t.check("copy", *s.copy, rounded(t.read(s.w), t.dtype()), Tolerance{});
         }
       }
@@ -107,13 +129,16 @@ TEST_CASE("a step that is not finite changes nothing") {
     for (const OptimizerRule& rule : kRules) {
       Trial t(target);
       const Guarded &w = t.input(numbers(1, 33), t.wide()), &dw = t.input(numbers(2, 33)), &copy = t.input(numbers(3, 33));
-      const Guarded &s0 = t.input(numbers(4, 33), t.wide()), &s1 = t.input(numbers(5, 33), t.wide()), &s2 = t.input(numbers(6, 33), t.wide());
-      const Guarded &iterations = t.input({41}, DType::int32), &finite = t.input({0}, DType::int32);  // inputs: the trial checks that they stay
+      const Guarded &s0 = t.input(numbers(4, 33), t.wide()), &s1 = t.input(numbers(5, 33), t.wide()),
+                    &s2 = t.input(numbers(6, 33), t.wide());
+      const Guarded &iterations = t.input({41}, DType::int32),
+                    &finite = t.input({0}, DType::int32);  // inputs: the trial checks that they stay
       const OptimizerSlot slot{w, dw, {s0, s1, s2}, copy};
       t.backend().optimizer_step(t.exec(), rule, {&slot, 1}, {.iterations = iterations, .finite = finite});
     }
     Trial t(target);
-    const Guarded &w = t.state({1}, t.wide()), &dw = t.input({2}, t.wide()), &iterations = t.state({41}, DType::int32), &finite = t.input({1}, DType::int32);
+    const Guarded &w = t.state({1}, t.wide()), &dw = t.input({2}, t.wide()), &iterations = t.state({41}, DType::int32),
+                  &finite = t.input({1}, DType::int32);
     const OptimizerSlot slot{w, dw, {}, {}};
     t.backend().optimizer_step(t.exec(), kRules[0], {&slot, 1}, {.iterations = iterations, .finite = finite});
     CHECK(close(t.read(w)[0], 0.8, 1e-7, 0));
@@ -131,7 +156,8 @@ TEST_CASE("unscale divides every gradient and tells whether all are finite") {
         Trial t(target);
         std::vector<double> gradient = numbers(1, 4099);
         gradient[place] = injected;
-        const Guarded &w = t.input(numbers(3, 4099), t.wide()), &a = t.state(gradient, t.dtype()), &v = t.input({1, 2, 3}, t.wide()), &b = t.state({256, -512, 1024}, t.wide());
+        const Guarded &w = t.input(numbers(3, 4099), t.wide()), &a = t.state(gradient, t.dtype()), &v = t.input({1, 2, 3}, t.wide()),
+                      &b = t.state({256, -512, 1024}, t.wide());
         const Guarded &scale = t.input({1024}, DType::float32), &finite = t.output(1, DType::int32);
         const OptimizerSlot slots[] = {{w, a, {}, {}}, {v, b, {}, {}}};
         t.backend().unscale(t.exec(), slots, scale, finite);
@@ -149,7 +175,8 @@ TEST_CASE("unscale finds the quotient that overflows") {
   on_each_backend([](const Target& target) {
     if (target.dtype != DType::float32) return;
     Trial t(target);
-    const Guarded &w = t.input({1, 1}, t.wide()), &dw = t.state({1, 3e38}, t.wide()), &scale = t.input({0.25}, DType::float32), &finite = t.output(1, DType::int32);
+    const Guarded &w = t.input({1, 1}, t.wide()), &dw = t.state({1, 3e38}, t.wide()), &scale = t.input({0.25}, DType::float32),
+                  &finite = t.output(1, DType::int32);
     const OptimizerSlot slot{w, dw, {}, {}};
     t.backend().unscale(t.exec(), {&slot, 1}, scale, finite);
     CHECK(t.read(finite)[0] == 0);
@@ -183,15 +210,24 @@ TEST_CASE("the loss scale doubles after enough finite steps and stays finite and
       double scale, counter, finite, scale_after, counter_after;
     };
     const Row rows[] = {
-        {8, 0, 1, 8, 1},  {8, 1, 1, 8, 2},   {8, 2, 1, 16, 0}, {8, 0, 0, 4, 0},   {8, 2, 0, 4, 0},
-        {0.5, 2, 1, 1, 0}, {0x1p126, 2, 1, 0x1p127, 0}, {0x1p127, 2, 1, 0x1p127, 0}, {0x1p-126, 1, 0, 0x1p-126, 0}, {0x1p-125, 1, 0, 0x1p-126, 0},
+        {8, 0, 1, 8, 1},
+        {8, 1, 1, 8, 2},
+        {8, 2, 1, 16, 0},
+        {8, 0, 0, 4, 0},
+        {8, 2, 0, 4, 0},
+        {0.5, 2, 1, 1, 0},
+        {0x1p126, 2, 1, 0x1p127, 0},
+        {0x1p127, 2, 1, 0x1p127, 0},
+        {0x1p-126, 1, 0, 0x1p-126, 0},
+        {0x1p-125, 1, 0, 0x1p-126, 0},
     };
     for (const Row& r : rows) {
       CAPTURE(r.scale);
       CAPTURE(r.counter);
       CAPTURE(r.finite);
       Trial t(target);
-      const Guarded &scale = t.state({r.scale}, DType::float32), &counter = t.state({r.counter}, DType::int32), &finite = t.input({r.finite}, DType::int32);
+      const Guarded &scale = t.state({r.scale}, DType::float32), &counter = t.state({r.counter}, DType::int32),
+                    &finite = t.input({r.finite}, DType::int32);
       t.backend().update_loss_scale(t.exec(), {.scale = scale, .counter = counter, .growth_steps = 3}, finite);
       CHECK(t.read(scale)[0] == r.scale_after);
       CHECK(t.read(counter)[0] == r.counter_after);

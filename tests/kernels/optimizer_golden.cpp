@@ -15,8 +15,9 @@ std::vector<double> values(const std::string& key, int64_t n) {
 
 // Keras' arguments as a rule, Keras' defaults where there are none. False for what is no part of a rule (clipping, averaging, …).
 bool rule_of(const std::string& kind, const nlohmann::json& kwargs, OptimizerRule& rule) {
-  const std::map<std::string, OptimizerKind> kinds{{"SGD", OptimizerKind::sgd}, {"Adam", OptimizerKind::adam}, {"AdamW", OptimizerKind::adamw}, {"RMSprop", OptimizerKind::rmsprop}};
-  rule = {.kind = kinds.at(kind), .learning_rate = kind == "SGD" ? 0.01f : 1e-3f, .weight_decay = kind == "AdamW" ? 0.004f : 0};
+  const std::map<std::string, OptimizerKind> kinds{
+      {"SGD", OptimizerKind::sgd}, {"Adam", OptimizerKind::adam}, {"AdamW", OptimizerKind::adamw}, {"RMSprop", OptimizerKind::rmsprop}};
+  rule = {.kind = kinds.at(kind), .learning_rate = kind == "SGD" ? 0.01 : 1e-3, .weight_decay = kind == "AdamW" ? 0.004 : 0};
   for (const auto& [name, value] : kwargs.items()) {
     if (name == "learning_rate") rule.learning_rate = value;
     else if (name == "momentum") rule.momentum = value;
@@ -90,7 +91,8 @@ TEST_CASE("the loss scale moves as Keras' does until Keras' overflows") {
       OptimizerRule rule;
       REQUIRE(rule_of(c["inner"], c["inner_kwargs"], rule));
       Trial t(target);
-      const Guarded &w = t.state(values("trace/start", 3), DType::float32), &iterations = t.state({0}, DType::int32), &finite = t.output(1, DType::int32);
+      const Guarded &w = t.state(values("trace/start", 3), DType::float32), &iterations = t.state({0}, DType::int32),
+                    &finite = t.output(1, DType::int32);
       const Guarded &m = t.state({0, 0, 0}, DType::float32), &v = t.state({0, 0, 0}, DType::float32);
       const Guarded &scale = t.state({c["initial_scale"]}, DType::float32), &counter = t.state({0}, DType::int32);
       for (const nlohmann::json& step : c["steps"]) {

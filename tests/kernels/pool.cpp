@@ -56,14 +56,16 @@ TEST_CASE("max_pool takes the largest and gives the gradient to the first of the
         const Guarded &x = t.input(with_ties(s.x_size(), low)), &dy = t.input(numbers(2, s.y_size()));
         std::vector<double> y(size_t(s.y_size())), dx(size_t(s.x_size()));
         each_window(s, [&](size_t i, const std::vector<size_t>& members) {
-          const size_t best = *std::max_element(members.begin(), members.end(), [&](size_t a, size_t b) { return x.values[a] < x.values[b]; });
+          const size_t best =
+              *std::max_element(members.begin(), members.end(), [&](size_t a, size_t b) { return x.values[a] < x.values[b]; });
           y[i] = x.values[best];
           dx[best] += dy.values[i];
         });
         const Guarded &got = t.output(s.y_size()), &kept = t.input(y);
         t.backend().max_pool_forward(t.exec(), s, x, got);
         t.check("y", got, y, Tolerance{});
-        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1, [&](Into d) { t.backend().max_pool_backward(t.exec(), s, x, kept, dy, d); });
+        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1,
+                     [&](Into d) { t.backend().max_pool_backward(t.exec(), s, x, kept, dy, d); });
       }
   });
 }
@@ -124,7 +126,8 @@ TEST_CASE("global_avg_pool is the mean of each image and channel") {
       }
       t.backend().global_avg_pool_forward(t.exec(), n, image, x, y);
       t.check("y", y, want, image.rows);
-      t.check_into("dx", t.dtype(), dx, 1, 1, [&, shape = image, images = n](Into d) { t.backend().global_avg_pool_backward(t.exec(), images, shape, dy, d); });
+      t.check_into("dx", t.dtype(), dx, 1, 1,
+                   [&, shape = image, images = n](Into d) { t.backend().global_avg_pool_backward(t.exec(), images, shape, dy, d); });
     }
   });
 }

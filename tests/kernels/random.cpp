@@ -31,6 +31,19 @@ TEST_CASE("dropout keeps the elements whose random number reaches the rate") {
   });
 }
 
+TEST_CASE("dropout keeps an element whose random number is the rate itself") {
+  on_each_backend([](const Target& target) {
+    DropoutShape s{.rows = 1, .c = 8, .seed = 3, .layer = 1};
+    for (uint32_t i = 0; i < 8; ++i) {
+      s.rate = random_unit(s.seed, Purpose::dropout, s.layer, s.epoch, 9, i);
+      Trial t(target);
+      const Guarded& y = t.output(8);
+      t.backend().dropout(t.exec(), s, t.input(std::vector<double>(8, 1)), t.input({9}, DType::int32), {y});
+      CHECK(t.read(y)[i] != 0);
+    }
+  });
+}
+
 TEST_CASE("dropout of a sample does not depend on its place in the batch") {
   on_each_backend([](const Target& target) {
     Trial t(target);
@@ -40,7 +53,9 @@ TEST_CASE("dropout of a sample does not depend on its place in the batch") {
     t.backend().dropout(t.exec(), kDropout, x, there, {a});
     t.backend().dropout(t.exec(), kDropout, x, back, {b});
     const std::vector<double> first = t.read(a), second = t.read(b);
-    const auto row = [&](const std::vector<double>& v, int64_t i) { return std::vector<double>(v.begin() + i * kDropout.c, v.begin() + (i + 1) * kDropout.c); };
+    const auto row = [&](const std::vector<double>& v, int64_t i) {
+      return std::vector<double>(v.begin() + i * kDropout.c, v.begin() + (i + 1) * kDropout.c);
+    };
     for (int64_t i = 0; i < kDropout.rows; ++i) CHECK(row(first, i) == row(second, kDropout.rows - 1 - i));
     CHECK(row(first, 0) != row(first, 1));
   });
@@ -63,7 +78,7 @@ TEST_CASE("random_uniform spreads its numbers over the range by formula") {
       CHECK((v >= -0.5 && v <= 1.5));
       sum += v, squares += (v - 0.5) * (v - 0.5);
     }
-    CHECK(close(sum / double(n), 0.5, 0.02, 0));        // five standard errors of the mean: 5·2/√(12·n)
+    CHECK(close(sum / double(n), 0.5, 0.02, 0));          // five standard errors of the mean: 5·2/√(12·n)
     CHECK(close(squares / double(n), 1 / 3., 0.011, 0));  // five of the variance
   });
 }

@@ -27,7 +27,7 @@ std::string difference_of(std::span<const T> got, std::span<const T> want, doubl
     if (close(double(got[i]), double(want[i]), atol, rtol)) continue;
     ++bad;
     const double error = std::fabs(double(got[i]) - double(want[i]));
-    if (!(error <= worst_error)) worst = i, worst_error = error;  // a NaN is the worst of all
+    if (!(error <= worst_error) && !std::isnan(worst_error)) worst = i, worst_error = error;  // a NaN is the worst of all
   }
   if (bad == 0) return "";
   std::ostringstream text;

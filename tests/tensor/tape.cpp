@@ -1,0 +1,121 @@
+#include "tensor/tape.hpp"
+
+#include "tests/support/grad.hpp"
+#include "tests/support/support.hpp"
+
+using namespace ptrain;
+using namespace ptrain::test;
+
+TEST_CASE("frozen inputs record nothing and keep nothing alive") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const auto& pool = static_cast<const Pool&>(*pass.memory);
+  const Tensor x = pass.random({1, 8, 8, 4}), w = pass.random({3, 3, 4, 4});
+  Tensor y = x;
+  for (int i = 0; i < 5; ++i) y = activation(c, conv(c, y, w, {.pad_h = 1, .pad_w = 1}), Act::relu);
+  CHECK(pass.tape.size() == 0);
+  CHECK(!pass.tape.wants_grad(y));
+  CHECK(pool.peak_bytes() <= (2 + 3) * x.size() * 8 + 64);  // x and w, and three tensors at a time: what goes in, between, and out
+}
+
+TEST_CASE("recording starts at the first tensor that wants a gradient") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.random({2, 3}), w1 = pass.random({3, 3}), w2 = pass.random({3, 3});
+  pass.tape.watch(w2);
+  const Tensor y = dense(c, dense(c, x, w1), w2);
+  CHECK(pass.tape.size() == 1);
+  pass.tape.backward(c, y, pass.values({1, 1, 1, 1, 1, 1}, {2, 3}));
+  CHECK(pass.tape.size() == 0);
+  CHECK(pass.tape.has_grad(w2));
+  CHECK(!pass.tape.has_grad(w1));
+  CHECK(!pass.tape.has_grad(x));
+  CHECK_THROWS_AS(pass.tape.grad(w1), Error);
+}
+
+TEST_CASE("gradients of a tensor that is used twice add") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.values({1, 2}, {2});
+  pass.tape.watch(x);
+  const Tensor y = add(c, add(c, x, x), x);
+  pass.tape.backward(c, y, pass.values({1, 10}, {2}));
+  CHECK(pass.tape.grad(x).to_doubles() == std::vector<double>{3, 30});
+}
+
+TEST_CASE("a branch that the loss does not depend on costs nothing") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.values({1, 2}, {2});
+  pass.tape.watch(x);
+  const Tensor y = add(c, x, x), unused = activation(c, y, Act::relu);
+  pass.tape.backward(c, y, pass.values({1, 1}, {2}));
+  CHECK(pass.tape.grad(x).to_doubles() == std::vector<double>{2, 2});
+}
+
+TEST_CASE("backward frees activations as it goes") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.random({1, 4}), w = pass.random({4, 4});
+  pass.tape.watch(w);
+  std::weak_ptr<int> alive;  // kept by the second step alone
+  Tensor y = dense(c, x, w);
+  {
+    const auto token = std::make_shared<int>(0);
+    alive = token;
+    Tensor z = c.like(y);
+    c.backend.copy(c.exec, y.buffer(), z.buffer());
+    pass.tape.record({y}, z, [token, y = Ref(y)](Context& b, const Tensor& dy) { b.tape.pass(b, y, dy); });
+    y = z;
+  }
+  bool freed_before_first = false;
+  Tensor first = pass.random({1, 4});
+  pass.tape.watch(first);
+  CHECK(!alive.expired());
+  // Recorded last, so it runs first: the token is still there; after backward it is gone.
+  Tensor last = c.like(y);
+  c.backend.copy(c.exec, y.buffer(), last.buffer());
+  pass.tape.record({y}, last, [&, y = Ref(y)](Context& b, const Tensor& dy) {
+    freed_before_first = alive.expired();
+    b.tape.pass(b, y, dy);
+  });
+  pass.tape.backward(c, last, pass.values({1, 1, 1, 1}, {1, 4}));
+  CHECK(!freed_before_first);
+  CHECK(alive.expired());
+}
+
+TEST_CASE("backward refuses what has no gradient and a seed of another size") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.random({3}), y = add(c, x, x);
+  CHECK_THROWS_AS(pass.tape.backward(c, y, pass.random({3})), Error);
+  pass.tape.watch(x);
+  const Tensor z = add(c, x, x);
+  CHECK_THROWS_AS(pass.tape.backward(c, z, pass.random({2})), Error);
+}
+
+TEST_CASE("the guard clears the tape when a step throws") {
+  ReferencePass pass;
+  const Tensor x = pass.random({3});
+  try {
+    const TapeGuard guard(pass.tape);
+    Context c = pass.context();
+    pass.tape.watch(x);
+    add(c, x, x);
+    CHECK(pass.tape.size() == 1);
+    fail(ErrorKind::failed, "in the middle of a step");
+  } catch (const Error&) {
+  }
+  CHECK(pass.tape.size() == 0);
+  CHECK(!pass.tape.wants_grad(x));
+}
+
+TEST_CASE("a reshaped tensor has the gradient of the tensor it shows") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.values({1, 2, 3, 4}, {2, 2});
+  pass.tape.watch(x);
+  const Tensor y = add(c, x.reshape({4}), x.reshape({4}));
+  pass.tape.backward(c, y, pass.values({1, 2, 3, 4}, {4}));
+  CHECK(pass.tape.grad(x).to_doubles() == std::vector<double>{2, 4, 6, 8});
+}
