@@ -21,8 +21,8 @@ struct Workspace {
   uint8_t* tap[4];       // [w]: upper left, upper right, lower left, lower right
 };
 
-// at → the source position of the fill mode, for the whole row, in [0, last]; for `constant` what is far outside comes near, so that it
-// fits an integer. Selections only, no branches, so that the loops are vectorised. A NaN ends at the low end.
+// at → the source position of the fill mode, in [0, last]; for `constant` what is far outside comes near, so that it fits an integer.
+// Selections only, no branches, so that the loops are vectorised. A NaN ends at the low end.
 void fold_into_image(FillMode fill, int64_t size, float* at, int64_t count) {
   const auto length = float(size), last = length - 1;
   if (size > 1 && fill == FillMode::reflect) {  // d c b a | a b c d | d c b a, with period 2·length
@@ -54,73 +54,84 @@ void round_positions(float* at, int64_t count) {
   }
 }
 
-// Are all positions in [0, size − 1]? They rise or fall along a row, so that its ends tell.
-bool inside_image(const float* at, int64_t count, int64_t size) {
-  const auto inside = [&](float v) { return v >= 0 && v <= float(size - 1); };
-  return inside(at[0]) && inside(at[count - 1]);
+// The pixels of a row whose source positions lie in [0, last] in both directions.
+struct Inside {
+  int64_t begin = 0, end = 0;
+};
+
+// Along a row positions rise or fall, so that such pixels are neighbours.
+Inside find_inside(const AugmentShape& s, const Workspace& work) {
+  const auto inside = [&](int64_t i) { return work.x[i] >= 0 && work.x[i] <= float(s.w - 1) && work.y[i] >= 0 && work.y[i] <= float(s.h - 1); };
+  Inside in{0, s.w};
+  while (in.begin < in.end && !inside(in.begin)) ++in.begin;
+  while (in.begin < in.end && !inside(in.end - 1)) --in.end;
+  return in;
 }
 
-// Fills work.x and work.y with the source positions of output row `row`. True when a pixel around one of them may lie outside.
-bool find_positions(const AugmentShape& s, const Transform& t, int64_t row, Workspace& work) {
+// Fills work.x and work.y with the source positions of output row `row`. Returns the pixels that may be blended without looking
+// whether the pixels around them are there.
+Inside find_positions(const AugmentShape& s, const Transform& t, int64_t row, Workspace& work) {
   const auto y = float(row);
-  const bool affine = t.c0 == 0 && t.c1 == 0;
+  float *at_x = work.x, *at_y = work.y;
 #pragma omp simd
   for (int64_t i = 0; i < s.w; ++i) {
     const auto x = float(i);
-    work.x[i] = t.a0 * x + t.a1 * y + t.a2;
-    work.y[i] = t.b0 * x + t.b1 * y + t.b2;
+    at_x[i] = t.a0 * x + t.a1 * y + t.a2;
+    at_y[i] = t.b0 * x + t.b1 * y + t.b2;
   }
+  const bool affine = t.c0 == 0 && t.c1 == 0;
   for (int64_t i = 0; !affine && i < s.w; ++i) {
     const float k = t.c0 * float(i) + t.c1 * y + 1;
-    work.x[i] /= k;
-    work.y[i] /= k;
+    at_x[i] /= k;
+    at_y[i] /= k;
   }
-  bool outside = false;
-  if (!affine || !inside_image(work.x, s.w, s.w) || !inside_image(work.y, s.w, s.h)) {
-    outside = s.fill == FillMode::constant;
-    fold_into_image(s.fill, s.w, work.x, s.w);
-    fold_into_image(s.fill, s.h, work.y, s.w);
+  const Inside in = affine ? find_inside(s, work) : Inside{};
+  for (const Inside out : {Inside{0, in.begin}, Inside{in.end, s.w}}) {
+    fold_into_image(s.fill, s.w, at_x + out.begin, out.end - out.begin);
+    fold_into_image(s.fill, s.h, at_y + out.begin, out.end - out.begin);
   }
   if (s.interpolation == Interpolation::nearest) {
-    round_positions(work.x, s.w);
-    round_positions(work.y, s.w);
+    round_positions(at_x, s.w);
+    round_positions(at_y, s.w);
   }
-  return outside || s.w < 2 || s.h < 2;
+  if (s.w < 2 || s.h < 2) return {};  // there is no second pixel to blend with
+  return s.fill == FillMode::constant ? in : Inside{0, s.w};
 }
 
-// One channel of one row: the four pixels around each position, blended.
+// Pixels [begin, end) of one channel of one row: the four pixels around each position, blended.
 // Layout : image uint8 HWC; to float32, one channel.
 // Thread : a row. Positions and blends are vectors; the bytes are fetched one by one, for hardware gathers are no faster.
 // Memory : reads four bytes an output, most of them from the nearest cache.
 // Exact  : float32. With kChecked a pixel outside the image has the fill value; without, none is.
 template <bool kChecked>
-void blend_row(const AugmentShape& s, const uint8_t* image, Workspace& work, float* to) {
+void blend_row(const AugmentShape& s, const uint8_t* image, int64_t begin, int64_t end, Workspace& work, float* to) {
   const int64_t right = s.c, down = s.w * s.c;
-  int32_t *left = work.left, *top = work.top;
   const auto w = int32_t(s.w), h = int32_t(s.h);
+  const float *x = work.x, *y = work.y;
+  int32_t *left = work.left, *top = work.top;
+  uint8_t *t0 = work.tap[0], *t1 = work.tap[1], *t2 = work.tap[2], *t3 = work.tap[3];
 #pragma omp simd
-  for (int64_t i = 0; i < s.w; ++i) {
-    left[i] = kChecked ? int32_t(std::floor(work.x[i])) : std::min(int32_t(work.x[i]), w - 2);
-    top[i] = kChecked ? int32_t(std::floor(work.y[i])) : std::min(int32_t(work.y[i]), h - 2);
+  for (int64_t i = begin; i < end; ++i) {
+    left[i] = kChecked ? int32_t(std::floor(x[i])) : std::min(int32_t(x[i]), w - 2);
+    top[i] = kChecked ? int32_t(std::floor(y[i])) : std::min(int32_t(y[i]), h - 2);
   }
-  for (int64_t i = 0; i < s.w; ++i) {
+  for (int64_t i = begin; i < end; ++i) {
     if constexpr (kChecked) {
-      const auto fetch = [&](int32_t y, int32_t x) { return image[std::clamp(y, 0, h - 1) * down + std::clamp(x, 0, w - 1) * right]; };
-      work.tap[0][i] = fetch(top[i], left[i]);
-      work.tap[1][i] = fetch(top[i], left[i] + 1);
-      work.tap[2][i] = fetch(top[i] + 1, left[i]);
-      work.tap[3][i] = fetch(top[i] + 1, left[i] + 1);
+      const auto fetch = [&](int32_t v, int32_t u) { return image[std::clamp(v, 0, h - 1) * down + std::clamp(u, 0, w - 1) * right]; };
+      t0[i] = fetch(top[i], left[i]);
+      t1[i] = fetch(top[i], left[i] + 1);
+      t2[i] = fetch(top[i] + 1, left[i]);
+      t3[i] = fetch(top[i] + 1, left[i] + 1);
     } else {
       const uint8_t* p = image + top[i] * down + left[i] * right;
-      work.tap[0][i] = p[0];
-      work.tap[1][i] = p[right];
-      work.tap[2][i] = p[down];
-      work.tap[3][i] = p[down + right];
+      t0[i] = p[0];
+      t1[i] = p[right];
+      t2[i] = p[down];
+      t3[i] = p[down + right];
     }
   }
-  const uint8_t *t0 = work.tap[0], *t1 = work.tap[1], *t2 = work.tap[2], *t3 = work.tap[3];
 #pragma omp simd
-  for (int64_t i = 0; i < s.w; ++i) {
+  for (int64_t i = begin; i < end; ++i) {
     float p[4] = {float(t0[i]), float(t1[i]), float(t2[i]), float(t3[i])};
     if constexpr (kChecked) {
       const bool l = left[i] >= 0 && left[i] < w, r = left[i] >= -1 && left[i] < w - 1;
@@ -130,7 +141,7 @@ void blend_row(const AugmentShape& s, const uint8_t* image, Workspace& work, flo
       p[2] = l && d ? p[2] : s.fill_value;
       p[3] = r && d ? p[3] : s.fill_value;
     }
-    const float a = work.x[i] - float(left[i]), b = work.y[i] - float(top[i]);
+    const float a = x[i] - float(left[i]), b = y[i] - float(top[i]);
     const float upper = p[0] + (p[1] - p[0]) * a, lower = p[2] + (p[3] - p[2]) * a;
     to[i] = upper + (lower - upper) * b;
   }
@@ -146,11 +157,12 @@ void warp(const AugmentShape& s, const Transform& t, const uint8_t* image, Works
     return;
   }
   for (int64_t row = 0; row < s.h; ++row) {
-    const bool checked = find_positions(s, t, row, work);
+    const Inside in = find_positions(s, t, row, work);
     for (int64_t c = 0; c < s.c; ++c) {
       float* to = work.planes + c * pixels + row * s.w;
-      if (checked) blend_row<true>(s, image + c, work, to);
-      else blend_row<false>(s, image + c, work, to);
+      blend_row<true>(s, image + c, 0, in.begin, work, to);
+      blend_row<false>(s, image + c, in.begin, in.end, work, to);
+      blend_row<true>(s, image + c, in.end, s.w, work, to);
       for (int64_t i = 0; (t.c0 != 0 || t.c1 != 0) && i < s.w; ++i)
         if (t.c0 * float(i) + t.c1 * float(row) + 1 == 0) to[i] = s.fill_value;
     }
@@ -161,13 +173,14 @@ float clipped(float v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
 
 // v = clip((v − m)·contrast + m), m the mean of the channel; v = clip(v + brightness)
 void adjust(const AugmentImage& by, float mean, float* v, int64_t count) {
-  if (by.contrast != 1) {
+  const float contrast = by.contrast, brightness = by.brightness;
+  if (contrast != 1) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) v[i] = clipped((v[i] - mean) * by.contrast + mean);
+    for (int64_t i = 0; i < count; ++i) v[i] = clipped((v[i] - mean) * contrast + mean);
   }
-  if (by.brightness != 0) {
+  if (brightness != 0) {
 #pragma omp simd
-    for (int64_t i = 0; i < count; ++i) v[i] = clipped(v[i] + by.brightness);
+    for (int64_t i = 0; i < count; ++i) v[i] = clipped(v[i] + brightness);
   }
 }
 

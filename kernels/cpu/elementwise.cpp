@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/loops.hpp"
+#include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 namespace {
@@ -49,8 +49,7 @@ void CpuBackend::do_act_forward(Exec& e, Act act, Buffer x, Buffer y) {
   with_type(x.dtype, [&]<class T>(T) {
     with_act(act, [&]<class A>(A) {
       parallel(e, x.size, 1, [from = x.as<const T>(), to = y.as<T>()](Part part) {
-#pragma omp simd
-        for (int64_t i = part.begin; i < part.end; ++i) to[i] = T(A::apply(float(from[i])));
+        over_lanes(part.begin, part.end, [&](int64_t i, auto lanes) { store(to + i, activate<A>(load(from + i, lanes)), lanes); });
       });
     });
   });
@@ -62,7 +61,10 @@ void CpuBackend::do_act_backward(Exec& e, Act act, Buffer y, Buffer dy, Into dx)
       with_flag(dx.how == Accumulate::yes, [&]<class Add>(Add) {
         parallel(e, y.size, 1, [out = y.as<const T>(), from = dy.as<const T>(), to = dx.buffer.as<T>()](Part part) {
 #pragma omp simd
-          for (int64_t i = part.begin; i < part.end; ++i) put<Add::value>(to[i], A::passes(float(out[i])) ? float(from[i]) : 0.f);
+          for (int64_t i = part.begin; i < part.end; ++i) {
+            const float d = float(from[i]);  // read in any case: a load behind a condition is not vectorised
+            put<Add::value>(to[i], A::passes(float(out[i])) ? d : 0.f);
+          }
         });
       });
     });
@@ -73,8 +75,7 @@ void CpuBackend::do_add_act(Exec& e, Act act, Buffer a, Buffer b, Buffer y) {
   with_type(a.dtype, [&]<class T>(T) {
     with_act(act, [&]<class A>(A) {
       parallel(e, a.size, 1, [u = a.as<const T>(), v = b.as<const T>(), to = y.as<T>()](Part part) {
-#pragma omp simd
-        for (int64_t i = part.begin; i < part.end; ++i) to[i] = T(A::apply(float(u[i]) + float(v[i])));
+        over_lanes(part.begin, part.end, [&](int64_t i, auto lanes) { store(to + i, activate<A>(load(u + i, lanes) + load(v + i, lanes)), lanes); });
       });
     });
   });

@@ -63,7 +63,7 @@ std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fus
     for (int64_t i = 0; i < w.size; ++i) folded[i] = T(float(w.as<T>()[i]) * scale.as<float>()[i % k]);
     explain(exec, "packing weights", [&] {
       dnnl::memory plain(conv_descs(key).w, exec.engine(), folded);
-      dnnl::stream stream(exec.engine());
+      dnnl::stream stream = exec.stream();
       dnnl::reorder(plain, packed->weights).execute(stream, plain, packed->weights);
     });
   });

@@ -1,4 +1,6 @@
 // The frozen depthwise convolution: y = act(scale · depthwise(x, w) + shift [+ residual]).
+#include <limits>
+
 #include "kernels/cpu/cpu.hpp"
 #include "kernels/cpu/loops.hpp"
 #include "kernels/cpu/memory.hpp"
@@ -17,94 +19,112 @@ struct PackedDepthwise final : PackedWeights {
   Block data;
 };
 
-template <class T>
-struct Row {
-  const DepthwiseShape& s;
-  const float *w, *b;
-  const T* image;     // of x
-  const T* residual;  // of this row; null when there is none
-  T* y;
-  int64_t p, r_begin, r_end;  // the rows of the window that lie inside the image
+// An activation as bounds, so that one loop serves all of them.
+struct Bounds {
+  float low, high;
+  explicit Bounds(Act act) : low(act == Act::none ? -kInfinity : 0.f), high(act == Act::relu6 ? 6.f : kInfinity) {}
+  template <class V>
+  V clip(V v) const {
+    v = v < low ? V{} + low : v;  // a NaN stays one
+    return v > high ? V{} + high : v;
+  }
+  static constexpr float kInfinity = std::numeric_limits<float>::infinity();
 };
 
-template <class A>
-Vec activate(Vec v) {
-  if constexpr (!std::is_same_v<A, Linear>) v = v < 0 ? Vec{} : v;
-  if constexpr (std::is_same_v<A, Relu6>) v = v > 6 ? Vec{} + 6 : v;
-  return v;
-}
+// One image, and where the rows of y that are computed lie in it.
+template <class T>
+struct Rows {
+  const DepthwiseShape& s;
+  const float *w, *b;
+  Bounds bounds;
+  const T* image;     // of x
+  const T* residual;  // of the first row; null when there is none
+  T* y;               // the first row
+  int64_t top;        // the row of x that the first row of its window sees
+};
 
-// y[p,q,c] = act(b[c] + Σ_{r,s} x[p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c] [+ residual[p,q,c]]), q = q … q + kQ − 1, window
-// 3×3, all of its columns inside the image.
+// y[p,q,c] = act(b[c] + Σ_{r,s} x[p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c] [+ residual[p,q,c]]) for kP rows from p on and
+// kQ columns from q on, window 3×3.
 // Layout : x, y NHWC; w is RSC in float32; c is a multiple of 16.
-// Thread : one row of y; 16 channels and kQ outputs at a time, so that a column of x is loaded once for all outputs that it touches.
-// Memory : reads x once from the nearest cache (3·(kQ·stride + 2)/kQ loads an output), writes y once: bound by L2 bandwidth.
-// Exact  : sums in r, s order in float32, with fused multiply-adds where the processor has them.
-template <int kStride, int kQ, class A, class T>
-void row_block(const Row<T>& row, int64_t q) {
-  const int64_t c = row.s.c, first = q * kStride - row.s.pad_w;
+// Thread : 16 channels of kP × kQ outputs at a time: a pixel of x is loaded once for all outputs that it touches.
+// Memory : reads x once from the nearest cache but one ((kP·stride + 2)/(kP·stride) times), writes y once: bound by that cache.
+// Exact  : sums in r, s order in float32, with fused multiply-adds where the processor has them; pixels outside are left out.
+template <int kStride, int kP, int kQ, bool kEdge, class T>
+void block(const Rows<T>& rows, int64_t q) {
+  constexpr int kRows = (kP - 1) * kStride + 3, kColumns = (kQ - 1) * kStride + 3;
+  const int64_t c = rows.s.c, first = q * kStride - rows.s.pad_w, y_row = rows.s.q() * c;
+  const int64_t from = std::max<int64_t>(0, -first), to = std::min<int64_t>(kColumns, rows.s.w - first);
   for (int64_t ch = 0; ch < c; ch += kLanes) {
-    Vec sum[kQ];
-    for (int i = 0; i < kQ; ++i) sum[i] = load(row.b + ch);
-    for (int64_t r = row.r_begin; r < row.r_end; ++r) {
-      const T* x = row.image + ((row.p * kStride - row.s.pad_h + r) * row.s.w + first) * c + ch;
-      const float* w = row.w + r * 3 * c + ch;
-      const Vec tap[3] = {load(w), load(w + c), load(w + 2 * c)};
-#pragma GCC unroll 16
-      for (int column = 0; column < (kQ - 1) * kStride + 3; ++column) {
+    Vec sum[kP][kQ];
+    const Vec bias = load(rows.b + ch);
+    unrolled<kP * kQ>([&](auto i) PTRAIN_INLINE { sum[i / kQ][i % kQ] = bias; });
+    unrolled<kRows>([&](auto row) PTRAIN_INLINE {
+      const int64_t h = rows.top + row;
+      if (h < 0 || h >= rows.s.h) return;
+      const T* x = rows.image + (h * rows.s.w + first) * c + ch;
+      Vec tap[kP][3];
+      unrolled<kP * 3>([&](auto i) PTRAIN_INLINE {
+        constexpr int kTap = row - i / 3 * kStride;
+        if constexpr (kTap >= 0 && kTap < 3) tap[i / 3][i % 3] = load(rows.w + (kTap * 3 + i % 3) * c + ch);
+      });
+      unrolled<kColumns>([&](auto column) PTRAIN_INLINE {
+        if (kEdge && (column < from || column >= to)) return;
         const Vec v = load(x + column * c);
-#pragma GCC unroll 16
-        for (int i = 0; i < kQ; ++i)
-          if (const int t = column - i * kStride; t >= 0 && t < 3) sum[i] += v * tap[t];
-      }
-    }
-    for (int i = 0; i < kQ; ++i) {
-      const int64_t at = (q + i) * c + ch;
-      if (row.residual) sum[i] += load(row.residual + at);
-      store(row.y + at, activate<A>(sum[i]));
-    }
+        unrolled<kP * kQ>([&](auto i) PTRAIN_INLINE {
+          constexpr int kR = row - i / kQ * kStride, kS = column - i % kQ * kStride;
+          if constexpr (kR >= 0 && kR < 3 && kS >= 0 && kS < 3) sum[i / kQ][i % kQ] += v * tap[i / kQ][kS];
+        });
+      });
+    });
+    unrolled<kP * kQ>([&](auto i) PTRAIN_INLINE {
+      const int64_t at = i / kQ * y_row + (q + i % kQ) * c + ch;
+      Vec v = sum[i / kQ][i % kQ];
+      if (rows.residual) v += load(rows.residual + at);
+      store(rows.y + at, rows.bounds.clip(v));
+    });
   }
 }
 
-// The same for one output, any window, any number of channels; `sums` holds c floats.
-template <class A, class T>
-void row_one(const Row<T>& row, int64_t q, float* sums) {
-  const DepthwiseShape& s = row.s;
-  std::copy_n(row.b, s.c, sums);
-  for (int64_t r = row.r_begin; r < row.r_end; ++r)
-    for (int64_t t = 0; t < s.s; ++t) {
-      const int64_t column = q * s.stride - s.pad_w + t;
-      if (column < 0 || column >= s.w) continue;
-      const T* x = row.image + ((row.p * s.stride - s.pad_h + r) * s.w + column) * s.c;
-      const float* w = row.w + (r * s.s + t) * s.c;
-#pragma omp simd
-      for (int64_t ch = 0; ch < s.c; ++ch) sums[ch] += float(x[ch]) * w[ch];
-    }
-  const T* residual = row.residual ? row.residual + q * s.c : nullptr;
-  T* y = row.y + q * s.c;
-#pragma omp simd
-  for (int64_t ch = 0; ch < s.c; ++ch) y[ch] = T(A::apply(sums[ch] + (residual ? float(residual[ch]) : 0.f)));
+template <int kStride, int kP, int kQ, class T>
+void blocks(const Rows<T>& rows, int64_t& q) {
+  for (; q + kQ <= rows.s.q(); q += kQ) {
+    const int64_t first = q * kStride - rows.s.pad_w;
+    if (first < 0 || first + (kQ - 1) * kStride + 3 > rows.s.w) block<kStride, kP, kQ, true>(rows, q);
+    else block<kStride, kP, kQ, false>(rows, q);
+  }
 }
 
-template <int kStride, class A, class T>
-void row_3x3(const Row<T>& row, float* sums) {
-  const int64_t columns = row.s.q();
-  const int64_t inside = std::min(columns, (row.s.w + row.s.pad_w - 3) / kStride + 1);  // the first output whose window ends outside
+// Seven divides the widths of a net for 224 pixels: 112, 56, 28, 14, 7.
+template <int kStride, int kP, class T>
+void rows_3x3(const Rows<T>& rows) {
   int64_t q = 0;
-  for (; q * kStride < row.s.pad_w && q < columns; ++q) row_one<A>(row, q, sums);
-  for (; q + 4 <= inside; q += 4) row_block<kStride, 4, A>(row, q);
-  for (; q + 2 <= inside; q += 2) row_block<kStride, 2, A>(row, q);
-  for (; q < inside; ++q) row_block<kStride, 1, A>(row, q);
-  for (; q < columns; ++q) row_one<A>(row, q, sums);
+  blocks<kStride, kP, 7>(rows, q);
+  blocks<kStride, kP, 3>(rows, q);
+  blocks<kStride, kP, 1>(rows, q);
 }
 
-template <class A, class T>
-void one_row(const Row<T>& row, float* sums) {
+// The same for any window and any number of channels; `sums` holds c floats.
+template <class T>
+void row_any(const Rows<T>& row, float* sums) {
   const DepthwiseShape& s = row.s;
-  const bool fast = s.r == 3 && s.s == 3 && s.c % kLanes == 0 && s.w + s.pad_w >= 3;
-  if (fast && s.stride == 1) return row_3x3<1, A>(row, sums);
-  if (fast && s.stride == 2) return row_3x3<2, A>(row, sums);
-  for (int64_t q = 0; q < s.q(); ++q) row_one<A>(row, q, sums);
+  for (int64_t q = 0; q < s.q(); ++q) {
+    std::copy_n(row.b, s.c, sums);
+    for (int64_t r = std::max<int64_t>(0, -row.top); r < std::min(s.r, s.h - row.top); ++r)
+      for (int64_t t = 0; t < s.s; ++t) {
+        const int64_t column = q * s.stride - s.pad_w + t;
+        if (column < 0 || column >= s.w) continue;
+        const T* x = row.image + ((row.top + r) * s.w + column) * s.c;
+        const float* w = row.w + (r * s.s + t) * s.c;
+#pragma omp simd
+        for (int64_t ch = 0; ch < s.c; ++ch) sums[ch] += float(x[ch]) * w[ch];
+      }
+    const T* residual = row.residual ? row.residual + q * s.c : nullptr;
+    T* y = row.y + q * s.c;
+    for (int64_t ch = 0; ch < s.c; ++ch) {
+      const float v = sums[ch] + (residual ? float(residual[ch]) : 0.f);
+      y[ch] = T(row.bounds.clip(v));
+    }
+  }
 }
 
 }  // namespace
@@ -127,25 +147,27 @@ void CpuBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Bu
   REQUIRE_THAT(packed && packed->shape == one && packed->type == x.dtype, "depthwise_bn_act: the weights were packed for another convolution, type or device");
   const DepthwiseShape& s = f.conv;
   const int64_t p_count = s.p(), row_size = s.q() * s.c;
+  const bool fast = s.r == 3 && s.s == 3 && s.c % kLanes == 0 && s.stride <= 2;
   const int parts = part_count(e, s.n * p_count, row_size);
   float* scratch = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * parts * s.c));
   with_type(x.dtype, [&]<class T>(T) {
-    with_act(f.act, [&]<class A>(A) {
-      parallel(parts, s.n * p_count, [&](Part part) {
-        for (int64_t i = part.begin; i < part.end; ++i) {
-          const int64_t p = i % p_count, top = p * s.stride - s.pad_h;
-          const Row<T> row{.s = s,
+    parallel(parts, s.n * p_count, [&](Part part) {
+      for (int64_t i = part.begin, count = 1; i < part.end; i += count) {
+        const int64_t p = i % p_count;
+        const Rows<T> rows{.s = s,
                            .w = packed->weights(),
                            .b = packed->bias(),
+                           .bounds = Bounds(f.act),
                            .image = x.as<const T>() + i / p_count * s.h * s.w * s.c,
                            .residual = f.residual ? residual.as<const T>() + i * row_size : nullptr,
                            .y = y.as<T>() + i * row_size,
-                           .p = p,
-                           .r_begin = std::max<int64_t>(0, -top),
-                           .r_end = std::min(s.r, s.h - top)};
-          one_row<A>(row, scratch + part.index * s.c);
-        }
-      });
+                           .top = p * s.stride - s.pad_h};
+        count = fast && s.stride == 1 && p + 1 < p_count && i + 1 < part.end ? 2 : 1;  // with stride 2 the windows of two rows share but one
+        if (!fast) row_any(rows, scratch + part.index * s.c);
+        else if (count == 2) rows_3x3<1, 2>(rows);
+        else if (s.stride == 1) rows_3x3<1, 1>(rows);
+        else rows_3x3<2, 1>(rows);
+      }
     });
   });
 }

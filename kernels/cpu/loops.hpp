@@ -23,18 +23,15 @@ decltype(auto) with_flag(bool flag, F&& f) {
   return flag ? f(std::true_type{}) : f(std::false_type{});
 }
 
-// Activations: the value, and whether the gradient passes where the output is y. A NaN stays a NaN.
+// Activations (their values: vec.hpp), and whether the gradient passes where the output is y.
 struct Linear {
-  static float apply(float v) { return v; }
   static bool passes(float) { return true; }
 };
 struct Relu {
-  static float apply(float v) { return v < 0 ? 0 : v; }
   static bool passes(float y) { return y > 0; }
 };
 struct Relu6 {
-  static float apply(float v) { return v < 0 ? 0 : v > 6 ? 6 : v; }
-  static bool passes(float y) { return y > 0 && y < 6; }
+  static bool passes(float y) { return (y > 0) & (y < 6); }
 };
 
 template <class F>

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/loops.hpp"
+#include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 namespace {
@@ -20,8 +20,9 @@ void normalise(Exec& e, const NormShape& s, const Affine& p, Buffer x, Buffer y)
     for (int64_t row = part.begin; row < part.end; ++row) {
       const T* from = x.as<const T>() + row * s.c;
       T* to = y.as<T>() + row * s.c;
-#pragma omp simd
-      for (int64_t c = 0; c < s.c; ++c) to[c] = T(A::apply((float(from[c]) - p.mean[c]) * p.scale[c] + p.beta[c]));
+      over_lanes(0, s.c, [&](int64_t c, auto lanes) {
+        store(to + c, activate<A>((load(from + c, lanes) - load(p.mean + c, lanes)) * load(p.scale + c, lanes) + load(p.beta + c, lanes)), lanes);
+      });
     }
   });
 }
@@ -38,7 +39,8 @@ struct Row {
         dx(t.dx.buffer.as<T>() + (t.dx ? row * s.c : 0)) {}
   template <class A>
   float dz(int64_t c) const {  // the gradient before the activation
-    return A::passes(float(y[c])) ? float(dy[c]) : 0.f;
+    const float slope_one = float(dy[c]);  // read in any case: a load behind a condition is not vectorised
+    return A::passes(float(y[c])) ? slope_one : 0.f;
   }
   const T *x, *dy, *y;
   T* dx;

@@ -34,7 +34,7 @@ bool CpuBackend::supports(DType t) const {
 
 std::unique_ptr<Exec> CpuBackend::make_exec(int threads) { return std::make_unique<CpuExec>(*engine_, threads); }
 
-CpuExec::CpuExec(const Engine& engine, int threads) : Exec(threads), engine_(engine) {
+CpuExec::CpuExec(const Engine& engine, int threads) : Exec(threads), engine_(engine), stream_(engine.handle) {
   REQUIRE_THAT(threads >= 1, "an Exec of ", threads, " threads");
   if (threads > 1)
     for (int i = 0; i < threads; ++i) workers_.push_back(std::make_unique<CpuExec>(engine, 1));
@@ -64,7 +64,7 @@ int64_t Operation::reserve(const dnnl::memory::desc& desc) {
 }
 
 Operation::Operation(CpuExec& exec, dnnl::primitive primitive, const dnnl::memory::desc& scratchpad, const std::vector<Operand>& operands)
-    : primitive_(std::move(primitive)), stream_(exec.engine()), scratchpad_(scratchpad, exec.engine(), nullptr) {
+    : primitive_(std::move(primitive)), scratchpad_(scratchpad, exec.engine(), nullptr) {
   for (const Operand& o : operands) {
     Slot slot{.operand = o, .ours = {o.ours, exec.engine(), nullptr}, .theirs = {o.theirs, exec.engine(), nullptr}, .reorder = {}};
     if (o.theirs != o.ours) {
@@ -79,14 +79,14 @@ Operation::Operation(CpuExec& exec, dnnl::primitive primitive, const dnnl::memor
 }
 
 // Gives the memory objects of an operand their addresses, and brings an input into the primitive's layout.
-void Operation::place(Slot& slot, void* data, char* scratch) {
+void Operation::place(CpuExec& exec, Slot& slot, void* data, char* scratch) {
   void* const ours = slot.ours_at >= 0 ? scratch + slot.ours_at : data;
   if (!slot.reorder) return set_address(slot.theirs, ours);
   set_address(slot.ours, ours);
   set_address(slot.theirs, scratch + slot.theirs_at);
   if (slot.operand.role != Operand::read) return;
   const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, slot.ours.get()}, {DNNL_ARG_TO, slot.theirs.get()}};
-  execute(slot.reorder, stream_, args, 2);
+  execute(slot.reorder, exec.stream(), args, 2);
 }
 
 // Brings an output back into our layout, and adds it to what is there if that was asked for.
@@ -94,7 +94,7 @@ void Operation::finish(CpuExec& exec, Slot& slot, void* data, char* scratch) {
   if (slot.operand.role == Operand::read) return;
   if (slot.reorder) {
     const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, slot.theirs.get()}, {DNNL_ARG_TO, slot.ours.get()}};
-    execute(slot.reorder, stream_, args, 2);
+    execute(slot.reorder, exec.stream(), args, 2);
   }
   if (!slot.operand.is_added()) return;
   const float* from = reinterpret_cast<const float*>(scratch + slot.ours_at);
@@ -116,12 +116,12 @@ void Operation::run(CpuExec& exec, std::initializer_list<Address> addresses) {
     int count = 0;
     for (const Address& a : addresses) {
       Slot& slot = slots_[size_t(count)];
-      if (!a.memory) place(slot, a.data, scratch);
+      if (!a.memory) place(exec, slot, a.data, scratch);
       args[count++] = {slot.operand.arg, (a.memory ? *a.memory : slot.theirs).get()};
     }
     set_address(scratchpad_, scratch + scratchpad_at_);
     args[count++] = {DNNL_ARG_SCRATCHPAD, scratchpad_.get()};
-    execute(primitive_, stream_, args, count);
+    execute(primitive_, exec.stream(), args, count);
     size_t i = 0;
     for (const Address& a : addresses) {
       if (!a.memory) finish(exec, slots_[i], a.data, scratch);

@@ -52,6 +52,7 @@ class CpuExec final : public Exec {
   void synchronize() override {}
 
   const dnnl::engine& engine() const { return engine_.handle; }
+  const dnnl::stream& stream() const { return stream_; }
   // The primitive of this key: made by make(exec, key) the first time. Also tells OpenMP the number of threads that it needs.
   using Maker = std::unique_ptr<Operation> (*)(CpuExec&, const OpKey&);
   Operation& operation(const OpKey& key, Maker make);
@@ -60,6 +61,7 @@ class CpuExec final : public Exec {
 
  private:
   const Engine& engine_;
+  dnnl::stream stream_;
   std::vector<std::unique_ptr<CpuExec>> workers_;
   Block scratch_;
   std::map<OpKey, std::unique_ptr<Operation>> operations_;
@@ -103,11 +105,10 @@ class Operation {
     int64_t ours_at = -1, theirs_at = -1;
   };
   int64_t reserve(const dnnl::memory::desc& desc);
-  void place(Slot& slot, void* data, char* scratch);
+  void place(CpuExec& exec, Slot& slot, void* data, char* scratch);
   void finish(CpuExec& exec, Slot& slot, void* data, char* scratch);
 
   dnnl::primitive primitive_;
-  dnnl::stream stream_;
   dnnl::memory scratchpad_;
   int64_t scratchpad_at_ = 0, scratch_bytes_ = 0;
   std::vector<Slot> slots_;

@@ -42,7 +42,6 @@ void CpuBackend::do_resize_bilinear(Exec& e, const ResizeShape& s, Buffer x, Buf
       const Sample v = sample(row, s.h, s.out_h);
       const uint8_t *upper = x.as<const uint8_t>() + v.below * s.w * s.c, *lower = x.as<const uint8_t>() + v.above * s.w * s.c;
       float* to = y.as<float>() + row * width;
-#pragma omp simd
       for (int64_t i = 0; i < width; ++i) {
         const float top = float(upper[left[i]]) + float(upper[right[i]] - upper[left[i]]) * share[i];
         const float bottom = float(lower[left[i]]) + float(lower[right[i]] - lower[left[i]]) * share[i];

@@ -2,7 +2,7 @@
 #include <cstring>
 
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/loops.hpp"
+#include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 
@@ -13,8 +13,9 @@ void CpuBackend::do_scale_shift_act(Exec& e, const ScaleShiftShape& s, Buffer x,
         for (int64_t row = part.begin; row < part.end; ++row) {
           const T* from = x.as<const T>() + row * s.x_width;
           T* to = y.as<T>() + row * s.c;
-#pragma omp simd
-          for (int64_t c = 0; c < s.c; ++c) to[c] = T(A::apply(float(from[c]) * a[c] + b[c]));
+          over_lanes(0, s.c, [&](int64_t c, auto lanes) {
+            store(to + c, activate<A>(load(from + c, lanes) * load(a + c, lanes) + load(b + c, lanes)), lanes);
+          });
         }
       });
     });
@@ -28,8 +29,7 @@ void CpuBackend::do_bias_act_forward(Exec& e, RowShape s, Act act, Buffer x, Buf
         for (int64_t row = part.begin; row < part.end; ++row) {
           const T* from = x.as<const T>() + row * s.c;
           T* to = y.as<T>() + row * s.c;
-#pragma omp simd
-          for (int64_t c = 0; c < s.c; ++c) to[c] = T(A::apply(float(from[c]) + bias[c]));
+          over_lanes(0, s.c, [&](int64_t c, auto lanes) { store(to + c, activate<A>(load(from + c, lanes) + load(bias + c, lanes)), lanes); });
         }
       });
     });

@@ -1,10 +1,22 @@
 // defines: Vec, sixteen floats in a register (GCC's vector extension: plain arithmetic on any processor), and its loads and stores
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
-#include "kernels/dtype.hpp"
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#include "kernels/cpu/loops.hpp"
+
+// Every function on Vec is inlined, so how a call would pass one does not matter.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#define PTRAIN_INLINE __attribute__((always_inline))  // behind the parameters of a lambda
 
 namespace ptrain::cpu {
 
@@ -18,17 +30,67 @@ inline Vec load(const float* p) {
   std::memcpy(&v, p, sizeof(v));
   return v;
 }
+// Sixteen numbers from 16 to 32 bits, and the lower halves back. GCC 12 takes five instructions for what AVX-512 has one. (The form
+// with a mask of ones, because the plain one warns of a value that is not initialised.)
+#ifdef __AVX512F__
+inline VecBits widened(VecHalf h) { return VecBits(_mm512_maskz_cvtepu16_epi32(0xffff, __m256i(h))); }
+inline VecHalf narrowed(VecBits b) { return VecHalf(_mm512_maskz_cvtepi32_epi16(0xffff, __m512i(b))); }
+#else
+inline VecBits widened(VecHalf h) { return __builtin_convertvector(h, VecBits); }
+inline VecHalf narrowed(VecBits b) { return __builtin_convertvector(b, VecHalf); }
+#endif
+
 inline Vec load(const BFloat16* p) {
   VecHalf h;
   std::memcpy(&h, p, sizeof(h));
-  return std::bit_cast<Vec>(__builtin_convertvector(h, VecBits) << 16);
+  return std::bit_cast<Vec>(widened(h) << 16);
 }
 inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof(v)); }
 inline void store(BFloat16* p, Vec v) {  // rounds as BFloat16(float) does
   const VecBits u = std::bit_cast<VecBits>(v);
   const VecBits rounded = v != v ? u >> 16 | 0x40 : (u + 0x7fff + (u >> 16 & 1)) >> 16;
-  const VecHalf h = __builtin_convertvector(rounded, VecHalf);
+  const VecHalf h = narrowed(rounded);
   std::memcpy(static_cast<void*>(p), &h, sizeof(h));
+}
+
+// The first `count` lanes, for the end of a row; the others are zero, and are not stored.
+template <class T>
+Vec load(const T* p, int64_t count) {
+  if (count >= kLanes) return load(p);
+  T lanes[kLanes] = {};
+  std::copy_n(p, count, lanes);
+  return load(lanes);
+}
+template <class T>
+void store(T* p, Vec v, int64_t count) {
+  if (count >= kLanes) return store(p, v);
+  T lanes[kLanes];
+  store(lanes, v);
+  std::copy_n(lanes, count, p);
+}
+
+// Calls f(i, lanes) for [begin, end), sixteen at a time; lanes goes to load() and store(). It is a constant but for the last call.
+template <class F>
+[[gnu::always_inline]] inline void over_lanes(int64_t begin, int64_t end, F&& f) {
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) f(i, std::integral_constant<int64_t, kLanes>{});
+  if (i < end) f(i, end - i);
+}
+
+// Activations as bounds. A NaN stays a NaN.
+template <class A>
+Vec activate(Vec v) {
+  if constexpr (!std::is_same_v<A, Linear>) v = v < 0 ? Vec{} : v;
+  if constexpr (std::is_same_v<A, Relu6>) v = v > 6 ? Vec{} + 6 : v;
+  return v;
+}
+
+// f(0), f(1), …, f(N − 1) with the numbers as constants, so that an array of Vec indexed by them lives in registers. GCC unrolls plain
+// loops too late for that.
+template <int N, class F>
+[[gnu::always_inline]] inline void unrolled(F&& f) {
+  [&]<int... I>(std::integer_sequence<int, I...>) PTRAIN_INLINE { (f(std::integral_constant<int, I>{}), ...); }
+  (std::make_integer_sequence<int, N>{});
 }
 
 }  // namespace ptrain::cpu
