@@ -59,7 +59,8 @@ int64_t available_ram() {
 FreeMemory measure_free_memory(const fs::path& folder) {
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
-  return {std::min(available_ram(), left_in_control_group()), error ? 0 : int64_t(std::min<uintmax_t>(space.available, uintmax_t(kUnknown)))};
+  return {std::min(available_ram(), left_in_control_group()),
+          error ? 0 : int64_t(std::min<uintmax_t>(space.available, uintmax_t(kUnknown)))};
 }
 
 std::string str_bytes(int64_t bytes) {

@@ -37,8 +37,8 @@ TEST_CASE("a JPEG with constant chroma is decoded as one channel with the bytes 
         for (const int quality : {35, 75, 100}) {
           CAPTURE(h); CAPTURE(w); CAPTURE(hs); CAPTURE(vs); CAPTURE(progressive); CAPTURE(quality);
           const Image source = grey_as_rgb(picture(h, w, 1, uint64_t(quality)));
-          const Bytes bytes =
-              jpeg(source, {.h_samp = hs, .v_samp = vs, .quality = quality, .progressive = progressive, .restart = quality == 75 ? 2u : 0u});
+          const Bytes bytes = jpeg(
+              source, {.h_samp = hs, .v_samp = vs, .quality = quality, .progressive = progressive, .restart = quality == 75 ? 2u : 0u});
           const Image got = decode(bytes);
           CHECK(got.c == 1);
           CHECK(got.h == h);
