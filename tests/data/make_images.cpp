@@ -125,8 +125,9 @@ Bytes zlib_stored(const Bytes& content) {
   for (size_t at = 0; at == 0 || at < content.size();) {
     const size_t n = std::min<size_t>(content.size() - at, 65535);
     z.push_back(at + n == content.size());
-    z = z + little(uint32_t(n), 2) + little(uint32_t(~n) & 0xffff, 2) +
-        Bytes(content.begin() + int64_t(at), content.begin() + int64_t(at + n));
+    const Bytes lengths = little(uint32_t(n), 2) + little(uint32_t(~n) & 0xffff, 2);
+    z.insert(z.end(), lengths.begin(), lengths.end());
+    z.insert(z.end(), content.begin() + int64_t(at), content.begin() + int64_t(at + n));
     at += std::max<size_t>(n, 1);
   }
   uint32_t a = 1, b = 0;
