@@ -58,7 +58,8 @@ const Manifest& folder() {
     ~Dir() { std::filesystem::remove_all(path); }
   } dir;
   static const Manifest manifest = [] {
-    for (size_t i = 0; i < xrays().size(); ++i) test::write_bytes(dir.path / (i % 2 ? "A" : "B") / (std::to_string(i) + ".jpeg"), xrays()[i]);
+    for (size_t i = 0; i < xrays().size(); ++i)
+      test::write_bytes(dir.path / (i % 2 ? "A" : "B") / (std::to_string(i) + ".jpeg"), xrays()[i]);
     return read_folder(dir.path);
   }();
   return manifest;

@@ -1,6 +1,7 @@
 #include "data/cache.hpp"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
@@ -95,6 +96,18 @@ TEST_CASE("the mapped file leaves nothing behind even while it is used") {
   const ImageCache cache(plan_cache(f.manifest, f.all, o), f.manifest, f.all, nullptr, o);
   CHECK(cache.disk_bytes() > 0);
   CHECK(fs::is_empty(folder.path()));
+  // Its room is reserved to the last byte, or a disk that is full later would end the program in the middle of a write.
+  bool found = false;
+  for (const fs::directory_entry& open : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (!fs::read_symlink(open.path(), gone).string().starts_with(folder.path().string())) continue;
+    struct stat status {};
+    REQUIRE(stat(open.path().c_str(), &status) == 0);
+    CHECK(status.st_size >= cache.disk_bytes());
+    CHECK(status.st_blocks * 512 >= status.st_size);
+    found = true;
+  }
+  CHECK(found);
   expect_right_pixels(cache, f);
 }
 

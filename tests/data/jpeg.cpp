@@ -71,6 +71,18 @@ TEST_CASE("one coloured block in the last row of a JPEG is seen") {
   CHECK(got.pixels == plain_jpeg_rgb(bytes).pixels);
 }
 
+TEST_CASE("colour in one chroma plane alone is seen") {
+  for (const size_t plane : {1, 2}) {
+    Image ycc = picture(40, 40, 3);
+    for (size_t i = 0; i < ycc.pixels.size(); ++i)
+      if (i % 3 != 0) ycc.pixels[i] = i % 3 == plane ? 140 : 128;
+    const Bytes bytes = jpeg(ycc, {.ready = true});
+    const Image got = decode(bytes);
+    CHECK(got.c == 3);
+    CHECK(got.pixels == plain_jpeg_rgb(bytes).pixels);
+  }
+}
+
 TEST_CASE("grey JPEG and RGB JPEG with equal channels are one channel") {
   const Image source = picture(20, 30, 1);
   const Image grey = decode(jpeg(source, {.stored = "grey"}));

@@ -31,7 +31,7 @@ Bytes jpeg(const Image& pixels, const JpegOptions& o) {
   unsigned long size = 0;
   jpeg_mem_dest(&j, &out, &size);
   j.image_width = JDIMENSION(pixels.w), j.image_height = JDIMENSION(pixels.h), j.input_components = int(pixels.c);
-  j.in_color_space = pixels.c == 1 ? JCS_GRAYSCALE : pixels.c == 3 ? JCS_RGB : JCS_CMYK;
+  j.in_color_space = o.ready ? JCS_YCbCr : pixels.c == 1 ? JCS_GRAYSCALE : pixels.c == 3 ? JCS_RGB : JCS_CMYK;
   jpeg_set_defaults(&j);
   const std::string stored = o.stored;
   jpeg_set_colorspace(&j, stored == "grey"   ? JCS_GRAYSCALE
@@ -42,7 +42,6 @@ Bytes jpeg(const Image& pixels, const JpegOptions& o) {
   if (stored == "CMYK" || stored == "YCCK") j.write_Adobe_marker = o.adobe;
   if (stored == "YCbCr") {
     j.comp_info[0].h_samp_factor = o.h_samp, j.comp_info[0].v_samp_factor = o.v_samp;
-    j.write_JFIF_header = o.jfif;
   }
   jpeg_set_quality(&j, o.quality, TRUE);
   if (o.progressive) jpeg_simple_progression(&j);

@@ -51,6 +51,12 @@ TEST_CASE("a folder without parts is one part and any number of classes will do"
   CHECK(m.notes[0].find("a/pic.webp") != std::string::npos);
 }
 
+TEST_CASE("folders below a class are in the order of their paths") {
+  const TempDir dir;
+  touch(dir.path(), {"A/x/y/4.png", "A/x/9.png", "A/x-1/3.png", "A/z.png", "B/1.png"});
+  CHECK(paths(read_folder(dir.path())) == std::vector<std::string>{"A/z.png", "A/x/9.png", "A/x-1/3.png", "A/x/y/4.png", "B/1.png"});
+}
+
 TEST_CASE("a test folder alone is a manifest") {
   const TempDir dir;
   touch(dir.path(), {"test/A/1.png", "test/B/2.png"});

@@ -107,6 +107,8 @@ TEST_CASE("the data hash is that of sha256sum and changes with every byte and na
     const Manifest m = read_folder(dir.path());
     const std::vector<int64_t> all = m.of(Part::train);
     CHECK(hash_files(m, all, 1) == hash_files(m, all, 3));
+    const std::vector<int64_t> backwards(all.rbegin(), all.rend());
+    CHECK(data_hash(m, backwards, hash_files(m, backwards, 1)) == data_hash(m, all, hash_files(m, all, 1)));
     return data_hash(m, all, hash_files(m, all, 3));
   };
   const std::string first = hash();
