@@ -45,11 +45,22 @@ Map zoom_map(double height, double width, int64_t h, int64_t w) {
 Map translation_map(double dy, double dx) { return {1, 0, -dx, 0, 1, -dy}; }
 
 // The draw numbers. A run can be resumed by a later version of this program: never renumber them.
-enum Draw : uint32_t { flip_horizontal, flip_vertical, rotation, zoom_height, zoom_width, translate_height, translate_width, contrast, brightness };
+enum Draw : uint32_t {
+  flip_horizontal,
+  flip_vertical,
+  rotation,
+  zoom_height,
+  zoom_width,
+  translate_height,
+  translate_width,
+  contrast,
+  brightness
+};
 
 void check_range(const char* name, const Range& range, double low, double high) {
   if (!(range.low <= range.high && range.low >= low && range.high <= high))
-    fail(ErrorKind::usage, "the augmentation range ", name, " is [", range.low, ", ", range.high, "]; it must rise and lie within [", low, ", ", high, "]");
+    fail(ErrorKind::usage, "the augmentation range ", name, " is [", range.low, ", ", range.high, "]; it must rise and lie within [", low,
+         ", ", high, "]");
 }
 
 }  // namespace
@@ -93,7 +104,8 @@ void check(const AugmentOptions& o) {
   check_range("translation width", o.translate_width, -1, 1);
   check_range("contrast", o.contrast, -1, 10);
   check_range("brightness", o.brightness, -1, 1);
-  if (!(o.fill_value >= 0 && o.fill_value <= 255)) fail(ErrorKind::usage, "the fill value is ", o.fill_value, "; a grey level from 0 to 255 is wanted");
+  if (!(o.fill_value >= 0 && o.fill_value <= 255))
+    fail(ErrorKind::usage, "the fill value is ", o.fill_value, "; a grey level from 0 to 255 is wanted");
 }
 
 AugmentImage draw_augmentation(const AugmentOptions& o, uint64_t seed, uint32_t epoch, int64_t index, int64_t h, int64_t w) {

@@ -49,7 +49,8 @@ Transform rotation_transform(double angle, int64_t h, int64_t w);  // radians, a
 Transform zoom_transform(double height, double width, int64_t h, int64_t w);  // about the centre; above 1 shows more
 Transform translation_transform(double dy, double dx);             // pixels, down and right
 
-// What Keras' layers flip → rotation → zoom → translation show, in one resampling: the output pixel goes through the maps from the last to the first.
+// What Keras' layers flip → rotation → zoom → translation show, in one resampling: the output pixel goes through the maps from the last
+// to the first.
 struct Warp {
   bool flip_horizontal = false, flip_vertical = false;
   double angle = 0, zoom_height = 1, zoom_width = 1, dy = 0, dx = 0;

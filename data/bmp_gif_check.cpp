@@ -56,7 +56,8 @@ ImageInfo inspect_bmp(std::span<const uint8_t> bytes, const std::string& name, c
   check_size(name, h, w, limits, int64_t(bytes.size()), 8);
   const int64_t row = (w * bits + 31) / 32 * 4;
   if (offset + row * h > int64_t(bytes.size()) + 3)  // some writers leave out the padding of the last row
-    refuse_image(name, "the BMP file is cut short: it has ", bytes.size(), " bytes and ", offset + row * h, " are wanted; get the file again or remove it");
+    refuse_image(name, "the BMP file is cut short: it has ", bytes.size(), " bytes and ", offset + row * h,
+                 " are wanted; get the file again or remove it");
   return {ImageType::bmp, h, w, bits > 8 ? 8 : int(bits), bits <= 8 ? "palette" : bits == 32 ? "RGBA" : "RGB"};
 }
 

@@ -51,8 +51,9 @@ void ImageCache::fill(const Manifest& manifest, std::span<const int64_t> indices
       uint8_t* room = store_.take(int64_t(image.pixels.size()));
       if (room) std::memcpy(room, image.pixels.data(), image.pixels.size());
       else if (must_cache)
-        fail(ErrorKind::device, "caching ", indices.size(), " images (", str(options.tier), "): the images have more channels than the sample, and ",
-             str_bytes(store_.ram_bytes() + store_.disk_bytes()), " are used up; allow more memory or choose another cache");
+        fail(ErrorKind::device, "caching ", indices.size(), " images (", str(options.tier),
+             "): the images have more channels than the sample, and ", str_bytes(store_.ram_bytes() + store_.disk_bytes()),
+             " are used up; allow more memory or choose another cache");
       else slot.file = manifest.file(index);
       slot.label = entry.label, slot.channels = int8_t(image.c), slot.pixels = room;
     } catch (const Error& e) {
@@ -80,12 +81,14 @@ void ImageCache::report_bad(const Manifest& manifest, size_t total, BadImages po
   if (bad_.empty() || (policy == BadImages::skip && bad_.size() < total)) return;
   std::vector<std::string> reasons;
   for (const Bad& bad : bad_) reasons.push_back(bad.why);
-  fail(ErrorKind::data, "reading the images of ", manifest.root.string(), ": ", bad_.size(), " of ", total, " cannot be used", listing(reasons),
+  fail(ErrorKind::data, "reading the images of ", manifest.root.string(), ": ", bad_.size(), " of ", total, " cannot be used",
+       listing(reasons),
        policy == BadImages::fail ? "\n  mend or remove them, or leave them out with --bad-images skip" : "\n  no image is left");
 }
 
 const ImageCache::Slot& ImageCache::slot(int64_t index) const {
-  REQUIRE_THAT(index >= 0 && index < int64_t(slots_.size()) && slots_[size_t(index)].channels > 0, "image ", index, " is not in the cache");
+  REQUIRE_THAT(index >= 0 && index < int64_t(slots_.size()) && slots_[size_t(index)].channels > 0, "image ", index,
+               " is not in the cache");
   return slots_[size_t(index)];
 }
 

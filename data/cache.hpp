@@ -58,8 +58,8 @@ struct ImageView {
   std::shared_ptr<const Image> owner;
 };
 
-// The images of a manifest in the size of a net's input, as uint8, grey ones with one channel. After the constructor get() reads nothing from the
-// disk for cached images, and any number of threads may call it.
+// The images of a manifest in the size of a net's input, as uint8, grey ones with one channel. After the constructor get() reads nothing
+// from the disk for cached images, and any number of threads may call it.
 class ImageCache {
  public:
   struct Bad {
@@ -67,8 +67,8 @@ class ImageCache {
     std::string why;  // the whole message of the decoder
   };
 
-  // Decodes every image once, whatever the tier, so that a bad one is known before the training. BadImages::fail: Error{data} that names all of
-  // them (at most 20 and a count). BadImages::skip: they are listed in bad(). Should the sample have misled the plan, an automatic
+  // Decodes every image once, whatever the tier, so that a bad one is known before the training. BadImages::fail: Error{data} that names
+  // all of them (at most 20 and a count). BadImages::skip: they are listed in bad(). Should the sample have misled the plan, an automatic
   // cache goes on in the next tier and one that was asked for ends in Error{device}.
   ImageCache(const CachePlan&, const Manifest&, std::span<const int64_t> indices, std::shared_ptr<Backend> resizer, const CacheOptions&);
 

@@ -63,20 +63,26 @@ CachePlan plan_cache(const Manifest& manifest, std::span<const int64_t> indices,
 
   const bool ram = plan.bytes <= plan.ram_budget, file = plan.bytes <= plan.disk_budget;
   if (options.tier == CacheTier::ram && !ram)
-    fail(ErrorKind::device, "caching ", plan.images, " images of ", options.w, " by ", options.h, " in memory: ", str_bytes(plan.bytes), " are needed, ",
-         str_bytes(plan.ram_budget), " may be used (", str_bytes(free.ram), " are free); choose the file cache or no cache, or allow more");
+    fail(ErrorKind::device, "caching ", plan.images, " images of ", options.w, " by ", options.h, " in memory: ", str_bytes(plan.bytes),
+         " are needed, ", str_bytes(plan.ram_budget), " may be used (", str_bytes(free.ram),
+         " are free); choose the file cache or no cache, or allow more");
   if (options.tier == CacheTier::file && !file)
-    fail(ErrorKind::device, "caching ", plan.images, " images of ", options.w, " by ", options.h, " in a file: ", str_bytes(plan.bytes), " are needed, ",
-         str_bytes(plan.disk_budget), " may be used in ", folder.string(), "; choose another folder or no cache");
+    fail(ErrorKind::device, "caching ", plan.images, " images of ", options.w, " by ", options.h, " in a file: ", str_bytes(plan.bytes),
+         " are needed, ", str_bytes(plan.disk_budget), " may be used in ", folder.string(), "; choose another folder or no cache");
   plan.tier = options.tier != CacheTier::automatic ? options.tier : ram ? CacheTier::ram : file ? CacheTier::file : CacheTier::none;
   return plan;
 }
 
 std::string str(const CachePlan& plan) {
   if (plan.tier == CacheTier::none && plan.bytes == 0) return concat("cache: none, ", plan.images, " images are decoded in every epoch");
-  const std::string need = concat(plan.images, " images need ", str_bytes(plan.bytes), plan.sampled_grey == plan.sampled ? " (grey)" : "", "; ",
-                                  str_bytes(plan.ram_budget), " of memory and ", str_bytes(plan.disk_budget), " of disk may be used");
-  return concat("cache: ", plan.tier == CacheTier::none ? "none, images are decoded in every epoch" : plan.tier == CacheTier::ram ? "in memory" : "in a mapped file", "; ", need);
+  const std::string need =
+      concat(plan.images, " images need ", str_bytes(plan.bytes), plan.sampled_grey == plan.sampled ? " (grey)" : "", "; ",
+             str_bytes(plan.ram_budget), " of memory and ", str_bytes(plan.disk_budget), " of disk may be used");
+  return concat("cache: ",
+                plan.tier == CacheTier::none  ? "none, images are decoded in every epoch"
+                : plan.tier == CacheTier::ram ? "in memory"
+                                              : "in a mapped file",
+                "; ", need);
 }
 
 }  // namespace ptrain

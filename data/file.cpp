@@ -35,7 +35,8 @@ void InputFile::read(std::span<uint8_t> to) {
     const ssize_t got = ::read(file_, to.data() + have, to.size() - have);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) fail(ErrorKind::data, doing_, " ", path_.string(), ": ", std::strerror(errno), "; check the disk");
-    if (got == 0) fail(ErrorKind::data, doing_, " ", path_.string(), ": the file became shorter while it was read; wait until it is complete");
+    if (got == 0)
+      fail(ErrorKind::data, doing_, " ", path_.string(), ": the file became shorter while it was read; wait until it is complete");
     have += size_t(got);
   }
 }
@@ -43,7 +44,8 @@ void InputFile::read(std::span<uint8_t> to) {
 std::vector<uint8_t> read_bytes(const fs::path& path, std::string_view doing, int64_t limit) {
   InputFile file(path, std::string(doing));
   if (file.size() > limit)
-    fail(ErrorKind::data, doing, " ", path.string(), ": the file has ", file.size(), " bytes, the limit is ", limit, "; make it smaller or remove it");
+    fail(ErrorKind::data, doing, " ", path.string(), ": the file has ", file.size(), " bytes, the limit is ", limit,
+         "; make it smaller or remove it");
   std::vector<uint8_t> bytes(size_t(file.size()));
   file.read(bytes);
   return bytes;

@@ -18,28 +18,39 @@ int64_t number_in(const fs::path& path) {
   return in >> value ? value : kUnknown;  // "max" is no number
 }
 
+// Where the kernel tells of a control group, in version 2 and version 1 of them.
+struct Dialect {
+  std::string line;  // what precedes the group in /proc/self/cgroup
+  fs::path top;
+  std::string limit, used, file_pages;
+};
+
 // Of the group and all groups above it: the limit less what is in use, not counting file pages, which the kernel gives back.
+int64_t left_in(const Dialect& d, fs::path group) {
+  int64_t least = kUnknown;
+  for (;; group = group.parent_path()) {
+    const int64_t limit = number_in(d.top / group / d.limit), used = number_in(d.top / group / d.used);
+    if (limit != kUnknown && used != kUnknown) {
+      int64_t pages = 0, value = 0;
+      std::ifstream stat(d.top / group / "memory.stat");
+      for (std::string name; stat >> name >> value;)
+        if (name == d.file_pages) pages = value;
+      least = std::min(least, std::max<int64_t>(limit - used + pages, 0));
+    }
+    if (group.empty()) return least;
+  }
+}
+
 int64_t left_in_control_group() {
+  const Dialect dialects[] = {
+      {"0::", "/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"},
+      {":memory:", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"}};
   int64_t least = kUnknown;
   std::ifstream in("/proc/self/cgroup");
-  for (std::string line; std::getline(in, line);) {
-    if (!line.starts_with("0::")) continue;  // version 2
-    const fs::path top = "/sys/fs/cgroup";
-    for (fs::path group = fs::path(line.substr(3)).relative_path();; group = group.parent_path()) {
-      const int64_t limit = number_in(top / group / "memory.max"), used = number_in(top / group / "memory.current");
-      if (limit != kUnknown && used != kUnknown) {
-        int64_t pages = 0;
-        std::ifstream stat(top / group / "memory.stat");
-        for (std::string name; stat >> name;) {
-          int64_t value = 0;
-          stat >> value;
-          if (name == "inactive_file") pages = value;
-        }
-        least = std::min(least, std::max<int64_t>(limit - used + pages, 0));
-      }
-      if (group.empty()) break;
-    }
-  }
+  for (std::string line; std::getline(in, line);)
+    for (const Dialect& d : dialects)
+      if (const size_t at = line.find(d.line); at != std::string::npos)
+        least = std::min(least, left_in(d, fs::path(line.substr(at + d.line.size())).relative_path()));
   return least;
 }
 
@@ -59,7 +70,8 @@ int64_t available_ram() {
 FreeMemory measure_free_memory(const fs::path& folder) {
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
-  return {std::min(available_ram(), left_in_control_group()), error ? 0 : int64_t(std::min<uintmax_t>(space.available, uintmax_t(kUnknown)))};
+  return {std::min(available_ram(), left_in_control_group()),
+          error ? 0 : int64_t(std::min<uintmax_t>(space.available, uintmax_t(kUnknown)))};
 }
 
 std::string str_bytes(int64_t bytes) {

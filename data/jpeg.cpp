@@ -16,8 +16,6 @@ namespace {
 constexpr int64_t kMostPixelsAByte = 8 * 64;
 // A progressive file has about ten passes; each one costs time in proportion to the image, whatever it holds.
 constexpr int kMostScans = 100;
-// Some cameras leave a byte or two between the last block and the end marker. More than that means that the entropy coder lost its way.
-constexpr int kHarmlessExtraBytes = 2;
 
 // One libjpeg decompressor. libjpeg reports an error by a long jump, which must not pass a destructor: every call of the library
 // goes through run(), whose callees hold nothing that needs one.
@@ -67,15 +65,9 @@ class Decompressor {
     errors_.format_message(reinterpret_cast<j_common_ptr>(&jpeg), message_);
     std::longjmp(jump_, 1);
   }
-  // libjpeg warns and goes on with grey or garbage; only these warnings leave the pixels right.
-  bool harmless_warning() const {
-    switch (errors_.msg_code) {
-      case JWRN_JFIF_MAJOR:
-      case JWRN_ADOBE_XFORM: return true;
-      case JWRN_EXTRANEOUS_DATA: return errors_.msg_parm.i[1] == 0xd9 && errors_.msg_parm.i[0] <= kHarmlessExtraBytes;
-      default: return false;
-    }
-  }
+  // libjpeg warns and goes on with grey or garbage; only these warnings leave the pixels right. (A few stray bytes before the end marker,
+  // as some cameras leave them, are no warning: the bits that are read ahead swallow them.)
+  bool harmless_warning() const { return errors_.msg_code == JWRN_JFIF_MAJOR || errors_.msg_code == JWRN_ADOBE_XFORM; }
 
   const std::string& name_;
   jpeg_error_mgr errors_{};
@@ -98,7 +90,8 @@ const char* mode_of(const jpeg_decompress_struct& jpeg) {
 ImageInfo info_of(const jpeg_decompress_struct& jpeg, std::span<const uint8_t> bytes, const std::string& name, const ImageLimits& limits) {
   const ImageInfo info{ImageType::jpeg, jpeg.image_height, jpeg.image_width, jpeg.data_precision, mode_of(jpeg) ? mode_of(jpeg) : ""};
   if (info.mode.empty())
-    refuse_image(name, "a JPEG of ", jpeg.num_components, " components whose colours are not known; grey, RGB, YCbCr, CMYK or YCCK is wanted; ",
+    refuse_image(name, "a JPEG of ", jpeg.num_components,
+                 " components whose colours are not known; grey, RGB, YCbCr, CMYK or YCCK is wanted; ",
                  "convert the file to one of these");
   // Arithmetic coding can spend less than a bit on a block.
   check_size(name, info.h, info.w, limits, int64_t(bytes.size()), jpeg.arith_code ? limits.pixels : kMostPixelsAByte);
@@ -180,7 +173,8 @@ Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name, const
   if (info.mode == "YCbCr") {
     Decompressor d(name);
     d.read_header(bytes);
-    if (decode_without_colour(d, image)) return image;
+    // A progressive file would be unpacked as a whole before the first value is seen: its RGB picture is looked at instead.
+    if (!jpeg_has_multiple_scans(&d.jpeg) && decode_without_colour(d, image)) return image;
   }
   Decompressor d(name);
   d.read_header(bytes);

@@ -37,8 +37,8 @@ Loader::Loader(FillBatch fill, std::vector<int64_t> order, const LoaderOptions& 
       order_(std::move(order)),
       batch_(options.batch),
       count_(options.batch < 1 ? 0 : (int64_t(order_.size()) + (options.drop_last ? 0 : options.batch - 1)) / options.batch) {
-  REQUIRE_THAT(options.batch >= 1 && options.threads >= 1 && options.ahead >= 1, "loader: batch ", options.batch, ", ", options.threads, " threads, ",
-               options.ahead, " ahead");
+  REQUIRE_THAT(options.batch >= 1 && options.threads >= 1 && options.ahead >= 1, "loader: batch ", options.batch, ", ", options.threads,
+               " threads, ", options.ahead, " ahead");
   places_.resize(size_t(std::max(options.ahead, options.threads)));
   const int64_t threads = std::min<int64_t>(options.threads, count_);
   try {

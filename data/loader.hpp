@@ -42,8 +42,8 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // The next batch, in exchange for the buffers of the last one; false at the end and after stop(). What the filling of this batch threw is
-  // thrown here, in its turn; after that the loader has ended.
+  // The next batch, in exchange for the buffers of the last one; false at the end and after stop(). What the filling of this batch threw
+  // is thrown here, in its turn; after that the loader has ended.
   bool next(Batch& batch);
   void stop();  // from any thread
   int64_t batches() const { return count_; }

@@ -58,7 +58,8 @@ PartFolder read_part(const fs::path& dir, Part part) {
     }
   }
   if (loose > 0 && folder.images() == 0)
-    refuse(dir, (dir / folder.prefix).string(), " holds ", loose, " images and no class folders with images; put them into one folder for each class");
+    refuse(dir, (dir / folder.prefix).string(), " holds ", loose,
+           " images and no class folders with images; put them into one folder for each class");
   return folder;
 }
 
@@ -74,7 +75,9 @@ std::vector<PartFolder> read_parts(const fs::path& dir, std::vector<std::string>
   size_t images = 0;
   for (const PartFolder& folder : parts) images += folder.images();
   if (images == 0)
-    refuse(dir, "there are no images (.jpg, .jpeg, .png, .bmp, .gif) in it; give the folder that holds train/, val/ and test/, or one folder for each class");
+    refuse(dir,
+           "there are no images (.jpg, .jpeg, .png, .bmp, .gif) in it; give the folder that holds train/, val/ and test/, or one folder "
+           "for each class");
   return parts;
 }
 
@@ -84,8 +87,8 @@ void check_classes(const fs::path& dir, const std::vector<PartFolder>& parts, st
   if (classes.size() < 2) {
     const fs::path only = dir / parts[0].prefix / joined(classes);
     const bool too_high = fs::is_directory(only / "train") || fs::is_directory(only / "test");
-    refuse(dir, where, " has ", classes.size(), " class folder (", joined(classes), "); at least two classes are wanted, a folder for each",
-           too_high ? "; did you mean " + only.string() + "?" : "");
+    refuse(dir, where, " has ", classes.size(), " class folder (", joined(classes),
+           "); at least two classes are wanted, a folder for each", too_high ? "; did you mean " + only.string() + "?" : "");
   }
   for (const PartFolder& folder : parts) {
     if (class_names(folder) != classes)
@@ -148,7 +151,8 @@ std::vector<std::string> list_images(const fs::path& dir, std::vector<std::strin
   try {
     look(look, dir, "");
   } catch (const fs::filesystem_error& e) {
-    fail(ErrorKind::data, "listing the images in ", dir.string(), ": ", e.code().message(), ": ", e.path1().string(), "; check the path and its permissions");
+    fail(ErrorKind::data, "listing the images in ", dir.string(), ": ", e.code().message(), ": ", e.path1().string(),
+         "; check the path and its permissions");
   }
   // Without the '/' at its end, which would sort "a/b" behind "a-b".
   const auto key = [](const auto& file) {
@@ -178,7 +182,8 @@ std::vector<int64_t> Manifest::class_counts(std::span<const int64_t> indices) co
 Manifest read_folder(const fs::path& dir, const PatientRule& patients) {
   std::error_code ignored;
   if (!fs::exists(dir, ignored)) refuse(dir, "there is no such folder; check the path");
-  if (!fs::is_directory(dir, ignored)) refuse(dir, "this is a file; give the folder that holds train/, val/ and test/, or one folder for each class");
+  if (!fs::is_directory(dir, ignored))
+    refuse(dir, "this is a file; give the folder that holds train/, val/ and test/, or one folder for each class");
 
   Manifest manifest;
   manifest.root = dir;
@@ -202,7 +207,8 @@ Manifest read_folder(const fs::path& dir, const PatientRule& patients) {
   }
   if (files.size() > size_t(std::numeric_limits<int32_t>::max())) refuse(dir, files.size(), " images; the limit is 2^31 − 1");
   if (!others.empty())
-    manifest.notes.push_back(concat(others.size(), " files are not .jpg, .jpeg, .png, .bmp or .gif and are left out:", listing(others, 5)));
+    manifest.notes.push_back(
+        concat(others.size(), " files are not .jpg, .jpeg, .png, .bmp or .gif and are left out:", listing(others, 5)));
   const std::vector<std::string> keys = patients_of(files, patients);
   for (size_t i = 0; i < keys.size(); ++i) manifest.entries[i].patient = keys[i];
   return manifest;

@@ -1,3 +1,5 @@
+// GCC 12 takes the innards of <regex> for uninitialised when it adds the address sanitizer (its bug 105562).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include "data/patient.hpp"
 
 #include <map>
@@ -65,8 +67,8 @@ std::vector<std::string> by_regex(std::span<const std::string> files, const std:
     fail(ErrorKind::usage, "--group-regex '", text, "' is not an ECMAScript regular expression, or too hard a one: ", e.what());
   }
   if (!without.empty())
-    fail(ErrorKind::data, "finding the patient of each image: ", without.size(), " of ", files.size(), " files do not match --group-regex '", text, "'",
-         listing(without), "\n  change the expression so that it matches every name");
+    fail(ErrorKind::data, "finding the patient of each image: ", without.size(), " of ", files.size(),
+         " files do not match --group-regex '", text, "'", listing(without), "\n  change the expression so that it matches every name");
   return patients;
 }
 
@@ -74,7 +76,8 @@ std::vector<std::string> by_table(std::span<const std::string> files, const std:
   const std::string name = path.string();
   const std::vector<uint8_t> bytes = read_bytes(path, "reading the patients from", kLargestTable);
   const std::vector<CsvRow> rows = parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
-  if (rows.empty()) fail(ErrorKind::data, "reading the patients from ", name, ": the file is empty; the columns file and patient are wanted");
+  if (rows.empty())
+    fail(ErrorKind::data, "reading the patients from ", name, ": the file is empty; the columns file and patient are wanted");
   const size_t file_column = csv_column(rows[0], "file", name), patient_column = csv_column(rows[0], "patient", name);
   std::map<std::string, std::string> table;
   for (size_t i = 1; i < rows.size(); ++i) {
@@ -94,8 +97,8 @@ std::vector<std::string> by_table(std::span<const std::string> files, const std:
     else patients.push_back(found->second);
   }
   if (!without.empty())
-    fail(ErrorKind::data, "finding the patient of each image: ", without.size(), " of ", files.size(), " files are not in ", name, listing(without),
-         "\n  add a line for each: its path below the data folder, and the patient");
+    fail(ErrorKind::data, "finding the patient of each image: ", without.size(), " of ", files.size(), " files are not in ", name,
+         listing(without), "\n  add a line for each: its path below the data folder, and the patient");
   return patients;
 }
 

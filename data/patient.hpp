@@ -26,9 +26,9 @@ bool names_a_patient(std::string_view file_name);
 
 // The patient of each file; `files` are paths relative to the data folder.
 // regex: ECMAScript, searched in the file name and, where it is not found, in the whole path; the patient is its first group when it has
-// one, else all that it matches. csv: columns file and patient; `file` is the path as given, or a file name that only one of the files has;
-// lines for other files are ignored. Error{usage} for a bad expression; Error{data} when the table is wrong or files are left without a
-// patient (it lists them).
+// one, else all that it matches. csv: columns file and patient; `file` is the path as given, or a file name that only one of the files
+// has; lines for other files are ignored. Error{usage} for a bad expression; Error{data} when the table is wrong or files are left
+// without a patient (it lists them).
 std::vector<std::string> patients_of(std::span<const std::string> files, const PatientRule& rule);
 
 }  // namespace ptrain

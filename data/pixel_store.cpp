@@ -54,8 +54,8 @@ void PixelStore::add_ram(int64_t bytes) {
 
 void PixelStore::add_disk(int64_t bytes) {
   const auto refuse = [&](const char* step, int error) {
-    fail(ErrorKind::device, "caching images in a file in ", folder_.string(), ": ", step, ": ", std::strerror(error), " after ", str_bytes(file_size_),
-         "; free some space, choose another folder for the cache, or no cache");
+    fail(ErrorKind::device, "caching images in a file in ", folder_.string(), ": ", step, ": ", std::strerror(error), " after ",
+         str_bytes(file_size_), "; free some space, choose another folder for the cache, or no cache");
   };
   if (file_ < 0) {
     std::string name = (folder_ / "ptrain-cache-XXXXXX").string();

@@ -9,9 +9,9 @@
 
 namespace ptrain {
 
-// Hands out blocks from large pieces: first of memory, then of a file that is mapped into memory. The file has no name as soon as it is open,
-// so that nothing stays behind however the program ends; its pieces are reserved on the disk before they are used, so
-// that a full disk is an Error{device} here and not a fatal signal at some later write. Any number of threads may call take().
+// Hands out blocks from large pieces: first of memory, then of a file that is mapped into memory. The file has no name as soon as it is
+// open, so that nothing stays behind however the program ends; its pieces are reserved on the disk before they are used, so that a full
+// disk is an Error{device} here and not a fatal signal at some later write. Any number of threads may call take().
 class PixelStore {
  public:
   PixelStore(int64_t ram_budget, int64_t disk_budget, std::filesystem::path folder);

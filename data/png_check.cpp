@@ -41,7 +41,8 @@ ImageInfo inspect_png(std::span<const uint8_t> bytes, const std::string& name, c
     const uint8_t* chunk = bytes.data() + at;
     const size_t length = big_endian(chunk);
     const auto is = [&](const char* type) { return std::memcmp(chunk + 4, type, 4) == 0; };
-    if (length > bytes.size() - at - kFrame) refuse_image(name, "the PNG file ends inside a block of ", length, " bytes at byte ", at, kAdvice);
+    if (length > bytes.size() - at - kFrame)
+      refuse_image(name, "the PNG file ends inside a block of ", length, " bytes at byte ", at, kAdvice);
     if (first && !(is("IHDR") && length == 13)) refuse_image(name, "the PNG file does not begin with its header", kAdvice);
     const bool critical = !(chunk[4] & 0x20);  // a capital first letter: the picture depends on it
     if (critical && !is("IHDR") && !is("PLTE") && !is("IDAT") && !is("IEND"))

@@ -23,7 +23,8 @@ Image Resizer::operator()(Image image, int64_t h, int64_t w) const {
   if (!exec) exec = backend_->make_exec(1);
   std::vector<float> values(size_t(h * w * image.c));
   backend_->resize_bilinear(*exec, {.h = image.h, .w = image.w, .c = image.c, .out_h = h, .out_w = w},
-                            {image.pixels.data(), DType::uint8, int64_t(image.pixels.size())}, {values.data(), DType::float32, int64_t(values.size())});
+                            {image.pixels.data(), DType::uint8, int64_t(image.pixels.size())},
+                            {values.data(), DType::float32, int64_t(values.size())});
   exec->synchronize();
   Image result{h, w, image.c, std::vector<uint8_t>(values.size())};
   for (size_t i = 0; i < values.size(); ++i) result.pixels[i] = uint8_t(values[i] + 0.5f);  // bilinear stays within 0…255

@@ -10,9 +10,9 @@
 
 namespace ptrain {
 
-// `indices` (into a manifest) in the order of their random keys. The key of an index depends on the seed, the epoch and the index alone, so
-// the order is the same for any number of threads, after a resume, and for any order of the input; leaving one index out moves no other.
-// An index that occurs twice stays twice.
+// `indices` (into a manifest) in the order of their random keys. The key of an index depends on the seed, the epoch and the index alone,
+// so the order is the same for any number of threads, after a resume, and for any order of the input; leaving one index out moves no
+// other. An index that occurs twice stays twice.
 inline std::vector<int64_t> shuffled(const std::vector<int64_t>& indices, uint64_t seed, uint32_t epoch) {
   std::vector<std::tuple<uint64_t, int64_t>> keyed;
   keyed.reserve(indices.size());

@@ -39,7 +39,9 @@ std::vector<std::vector<Patient>> strata(const Manifest& manifest, const std::ve
   std::vector<std::vector<Patient>> classes(manifest.classes.size());
   for (auto& [name, patient] : patients) {
     const auto label = [&](int64_t i) { return manifest.entries[size_t(i)].label; };
-    const auto rarer = [&](int64_t a, int64_t b) { return std::pair(counts[size_t(label(a))], label(a)) < std::pair(counts[size_t(label(b))], label(b)); };
+    const auto rarer = [&](int64_t a, int64_t b) {
+      return std::pair(counts[size_t(label(a))], label(a)) < std::pair(counts[size_t(label(b))], label(b));
+    };
     patient.stratum = label(*std::min_element(patient.images.begin(), patient.images.end(), rarer));
     classes[size_t(patient.stratum)].push_back(std::move(patient));
   }
@@ -50,8 +52,8 @@ std::vector<std::vector<Patient>> strata(const Manifest& manifest, const std::ve
   return classes;
 }
 
-// How many of the first patients hold the number of images nearest to `wanted`; of two that are equally near the smaller. As `wanted` grows
-// the result does not shrink, so smaller selections lie within larger ones.
+// How many of the first patients hold the number of images nearest to `wanted`; of two that are equally near the smaller. As `wanted`
+// grows the result does not shrink, so smaller selections lie within larger ones.
 size_t nearest_prefix(const std::vector<Patient>& patients, double wanted) {
   size_t best = 0;
   double have = 0, error = wanted;
@@ -74,9 +76,11 @@ void divide(const Manifest& manifest, const std::vector<int64_t>& pool, const Sp
   for (int64_t i : pool) patients[size_t(manifest.entries[size_t(i)].label)].insert(manifest.entries[size_t(i)].patient);
   for (size_t c = 0; c < counts.size(); ++c)
     if (patients[c].size() < 2)
-      fail(ErrorKind::data, "splitting ", manifest.root.string(), " into training and validation: class ", manifest.classes[c], " has ", counts[c],
-           counts[c] == 1 ? " image" : " images", " of ", patients[c].size(), patients[c].size() == 1 ? " patient" : " patients",
-           "; at least two patients a class are needed, since a patient cannot be in both; add images, or say with --group-regex or --group-csv ",
+      fail(ErrorKind::data, "splitting ", manifest.root.string(), " into training and validation: class ", manifest.classes[c], " has ",
+           counts[c], counts[c] == 1 ? " image" : " images", " of ", patients[c].size(),
+           patients[c].size() == 1 ? " patient" : " patients",
+           "; at least two patients a class are needed, since a patient cannot be in both; add images, or say with --group-regex or "
+           "--group-csv ",
            "which images are of one patient");
   for (const std::vector<Patient>& members : strata(manifest, pool, Purpose::split, options.seed)) {
     if (members.empty()) continue;
@@ -120,22 +124,26 @@ Split split_by_patient(const Manifest& manifest, const SplitOptions& options) {
     if (given != Part::test) pool.push_back(int64_t(i));
   }
   if (split.of(Part::train).empty())
-    fail(ErrorKind::data, "splitting ", manifest.root.string(), " into training and validation: there are no training images; add train/CLASS/ folders");
+    fail(ErrorKind::data, "splitting ", manifest.root.string(),
+         " into training and validation: there are no training images; add train/CLASS/ folders");
   if (val >= options.pool_below) {
     keep_given_val(manifest, split);
     split.notes.push_back(concat("validation: the ", val, " images of val/"));
   } else {
     divide(manifest, pool, options, split);
     const size_t validation = split.of(Part::val).size(), training = split.of(Part::train).size();
-    const std::string why = val > 0 ? concat("val/ has ", val, " images, fewer than ", options.pool_below, ", and is pooled with train/; ") : "";
-    split.notes.push_back(concat("validation: ", why, validation, " of ", validation + training, " images, divided by patient, seed ", options.seed));
+    const std::string why =
+        val > 0 ? concat("val/ has ", val, " images, fewer than ", options.pool_below, ", and is pooled with train/; ") : "";
+    split.notes.push_back(
+        concat("validation: ", why, validation, " of ", validation + training, " images, divided by patient, seed ", options.seed));
   }
   check_parts(manifest, split, "splitting " + manifest.root.string());
   return split;
 }
 
 Split take_fraction(const Manifest& manifest, const Split& whole, double fraction, uint64_t seed) {
-  if (!(fraction > 0 && fraction <= 1)) fail(ErrorKind::usage, "--fraction is ", fraction, "; a number above 0 and up to 1 is wanted, such as 0.5");
+  if (!(fraction > 0 && fraction <= 1))
+    fail(ErrorKind::usage, "--fraction is ", fraction, "; a number above 0 and up to 1 is wanted, such as 0.5");
   Split split = whole;
   const std::vector<int64_t> training = whole.of(Part::train);
   for (const std::vector<Patient>& members : strata(manifest, training, Purpose::fraction, seed)) {

@@ -26,12 +26,15 @@ void check_parts(const Manifest& manifest, Split& split, const std::string& doin
   std::map<Part, std::set<std::string>> patients;
   for (size_t i = 0; i < split.parts.size(); ++i) patients[split.parts[i]].insert(manifest.entries[i].patient);
   const std::vector<std::string> twice = common(patients[Part::train], patients[Part::val]);
-  if (!twice.empty()) fail(ErrorKind::data, doing, ": ", twice.size(), " patients are in training and in validation", listing(twice), "\n  put all images of a patient into one part");
+  if (!twice.empty())
+    fail(ErrorKind::data, doing, ": ", twice.size(), " patients are in training and in validation", listing(twice),
+         "\n  put all images of a patient into one part");
   for (Part part : {Part::train, Part::val}) {
     const std::vector<int64_t> counts = manifest.class_counts(split.of(part));
     for (size_t c = 0; c < counts.size(); ++c)
       if (counts[c] == 0)
-        fail(ErrorKind::data, doing, ": class ", manifest.classes[c], " has no image in the part ", str(part), "; add images of more patients, or choose another --seed or --val-fraction");
+        fail(ErrorKind::data, doing, ": class ", manifest.classes[c], " has no image in the part ", str(part),
+             "; add images of more patients, or choose another --seed or --val-fraction");
   }
   std::set<std::string> seen = patients[Part::train];
   seen.insert(patients[Part::val].begin(), patients[Part::val].end());
@@ -39,7 +42,8 @@ void check_parts(const Manifest& manifest, Split& split, const std::string& doin
 }
 
 void write_split(const std::filesystem::path& path, const Manifest& manifest, const Split& split) {
-  REQUIRE_THAT(split.parts.size() == manifest.entries.size(), "write_split: ", split.parts.size(), " parts, ", manifest.entries.size(), " entries");
+  REQUIRE_THAT(split.parts.size() == manifest.entries.size(), "write_split: ", split.parts.size(), " parts, ", manifest.entries.size(),
+               " entries");
   AtomicFile file(path);
   file.write(csv_line({"file", "label", "patient", "part"}));
   for (size_t i = 0; i < split.parts.size(); ++i) {
@@ -74,7 +78,8 @@ Split read_split(const std::filesystem::path& path, Manifest& manifest) {
     Part& part = split.parts[found->second];
     if (part != Part::all) refuse(file, " is in it twice; keep one line");
     if (rows[r][label_at] != manifest.classes[size_t(entry.label)])
-      refuse(file, " has the label ", rows[r][label_at], ", in the folder it is ", manifest.classes[size_t(entry.label)], "; use the split of this folder");
+      refuse(file, " has the label ", rows[r][label_at], ", in the folder it is ", manifest.classes[size_t(entry.label)],
+             "; use the split of this folder");
     const std::string& word = rows[r][part_at];
     if (word != "train" && word != "val" && word != "test" && word != "unused")
       refuse(file, " has the part '", word, "'; train, val, test or unused is wanted");
@@ -83,9 +88,10 @@ Split read_split(const std::filesystem::path& path, Manifest& manifest) {
     if (entry.part == Part::test && (part == Part::train || part == Part::val)) leaks.push_back(file);
   }
   if (!leaks.empty())
-    fail(ErrorKind::leak, "reading the split ", name, ": ", leaks.size(), " images of the test part are in training or validation", listing(leaks),
-         "\n  a test image can never be used to train or to choose; give them the part test");
-  if (!unknown.empty()) refuse(unknown.size(), " of its files are not in ", manifest.root.string(), listing(unknown), "\n  use the split of this folder");
+    fail(ErrorKind::leak, "reading the split ", name, ": ", leaks.size(), " images of the test part are in training or validation",
+         listing(leaks), "\n  a test image can never be used to train or to choose; give them the part test");
+  if (!unknown.empty())
+    refuse(unknown.size(), " of its files are not in ", manifest.root.string(), listing(unknown), "\n  use the split of this folder");
   std::vector<std::string> missing;
   for (size_t i = 0; i < split.parts.size(); ++i) {
     if (split.parts[i] != Part::all) continue;
@@ -93,7 +99,8 @@ Split read_split(const std::filesystem::path& path, Manifest& manifest) {
     else missing.push_back(manifest.entries[i].path);
   }
   if (!missing.empty())
-    refuse(missing.size(), " images of ", manifest.root.string(), " are not in it", listing(missing), "\n  make a new split, or give them the part unused");
+    refuse(missing.size(), " images of ", manifest.root.string(), " are not in it", listing(missing),
+           "\n  make a new split, or give them the part unused");
   check_parts(manifest, split, "reading the split " + name);
   split.notes.push_back(concat("split: as in ", name));
   return split;

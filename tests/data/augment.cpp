@@ -8,7 +8,9 @@
 namespace ptrain::test {
 namespace {
 
-std::pair<double, double> apply(const Transform& t, double x, double y) { return {t.a0 * x + t.a1 * y + t.a2, t.b0 * x + t.b1 * y + t.b2}; }
+std::pair<double, double> apply(const Transform& t, double x, double y) {
+  return {t.a0 * x + t.a1 * y + t.a2, t.b0 * x + t.b1 * y + t.b2};
+}
 
 void expect_same_place(const Transform& t, double x, double y, double want_x, double want_y) {
   const auto [got_x, got_y] = apply(t, x, y);
@@ -71,7 +73,9 @@ TEST_CASE("draws depend on seed and epoch and index alone and lie in their range
   CHECK(bright_low >= -25.5);
   CHECK(bright_low < -25);
   CHECK(bright_high > 25);
-  const auto brightness = [&](uint64_t seed, uint32_t epoch, int64_t index) { return draw_augmentation(o, seed, epoch, index, 9, 9).brightness; };
+  const auto brightness = [&](uint64_t seed, uint32_t epoch, int64_t index) {
+    return draw_augmentation(o, seed, epoch, index, 9, 9).brightness;
+  };
   CHECK(brightness(3, 1, 7) != brightness(4, 1, 7));
   CHECK(brightness(3, 1, 7) != brightness(3, 2, 7));
   CHECK(brightness(3, 1, 7) != brightness(3, 1, 8));

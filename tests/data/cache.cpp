@@ -1,6 +1,7 @@
 #include "data/cache.hpp"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <csignal>
@@ -95,6 +96,18 @@ TEST_CASE("the mapped file leaves nothing behind even while it is used") {
   const ImageCache cache(plan_cache(f.manifest, f.all, o), f.manifest, f.all, nullptr, o);
   CHECK(cache.disk_bytes() > 0);
   CHECK(fs::is_empty(folder.path()));
+  // Its room is reserved to the last byte, or a disk that is full later would end the program in the middle of a write.
+  bool found = false;
+  for (const fs::directory_entry& open : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (!fs::read_symlink(open.path(), gone).string().starts_with(folder.path().string())) continue;
+    struct stat status {};
+    REQUIRE(stat(open.path().c_str(), &status) == 0);
+    CHECK(status.st_size >= cache.disk_bytes());
+    CHECK(status.st_blocks * 512 >= status.st_size);
+    found = true;
+  }
+  CHECK(found);
   expect_right_pixels(cache, f);
 }
 
@@ -114,7 +127,8 @@ TEST_CASE("the automatic tier follows the budgets and says so") {
   o.ram_budget = 16 * kGrey - 1;
   CHECK(plan_for(kPlenty, 0).tier == CacheTier::none);
   o.ram_budget = -1;
-  CHECK(str(plan_for(kPlenty, kPlenty)) == "cache: in memory; 16 images need 10.0 KiB (grey); 512.0 MiB of memory and 921.6 MiB of disk may be used");
+  CHECK(str(plan_for(kPlenty, kPlenty)) ==
+        "cache: in memory; 16 images need 10.0 KiB (grey); 512.0 MiB of memory and 921.6 MiB of disk may be used");
   CHECK(str(plan_for(0, kPlenty)).starts_with("cache: in a mapped file; 16 images need 10.0 KiB"));
   CHECK(str(plan_for(0, 0)).starts_with("cache: none, images are decoded in every epoch; 16 images need 10.0 KiB"));
   const ImageCache cache(plan_for(0, 0), f.manifest, f.all, nullptr, o);
@@ -125,12 +139,14 @@ TEST_CASE("a tier that was asked for and does not fit is refused with its figure
   Folder f(16, 0);
   CacheOptions o = options(CacheTier::ram);
   o.free = FreeMemory{16 * kGrey, kPlenty};
-  expect_error(ErrorKind::device, {"16 images of 30 by 20 in memory", "10.0 KiB are needed", "5.0 KiB may be used", "10.0 KiB are free", "the file cache"},
+  expect_error(ErrorKind::device,
+               {"16 images of 30 by 20 in memory", "10.0 KiB are needed", "5.0 KiB may be used", "10.0 KiB are free", "the file cache"},
                [&] { plan_cache(f.manifest, f.all, o); });
   o.tier = CacheTier::file;
   o.free = FreeMemory{kPlenty, 1000};
   o.folder = f.dir.path();
-  expect_error(ErrorKind::device, {"in a file", "10.0 KiB are needed", "900 B may be used", f.dir.path().string()}, [&] { plan_cache(f.manifest, f.all, o); });
+  expect_error(ErrorKind::device, {"in a file", "10.0 KiB are needed", "900 B may be used", f.dir.path().string()},
+               [&] { plan_cache(f.manifest, f.all, o); });
   o.folder = f.dir / "missing";
   o.free.reset();
   expect_error(ErrorKind::device, {"0 B may be used"}, [&] { plan_cache(f.manifest, f.all, o); });
@@ -143,7 +159,8 @@ TEST_CASE("images with more channels than the sample go on in the next tier or a
   std::vector<int64_t> sampled;
   for (int64_t k = 0; k < 32; ++k) sampled.push_back(k * 200 / 32);
   for (int64_t i : f.all)
-    if (std::find(sampled.begin(), sampled.end(), i) == sampled.end()) write_bytes(f.manifest.file(i), png(picture(kH, kW, 3, uint64_t(i))));
+    if (std::find(sampled.begin(), sampled.end(), i) == sampled.end())
+      write_bytes(f.manifest.file(i), png(picture(kH, kW, 3, uint64_t(i))));
   CacheOptions o = options(CacheTier::automatic);
   o.ram_budget = 200 * kGrey;
   const CachePlan plan = plan_cache(f.manifest, f.all, o);
@@ -195,10 +212,10 @@ TEST_CASE("all bad images are named before the training or left out") {
   for (int64_t i = 3; i < 30; ++i) bad.push_back(i);
   for (int64_t i : bad) write_text(f.manifest.file(i), i == 3 ? "" : "no image");
   CacheOptions o = options(CacheTier::ram);
-  const std::string message = expect_error(
-      ErrorKind::data,
-      {"27 of 40 cannot be used", f.manifest.file(3).string() + ": the file is empty", f.manifest.file(22).string() + ": this is text", "… and 7 more", "--bad-images skip"},
-      [&] { ImageCache(plan_cache(f.manifest, f.all, o), f.manifest, f.all, nullptr, o); });
+  const std::string message = expect_error(ErrorKind::data,
+                                           {"27 of 40 cannot be used", f.manifest.file(3).string() + ": the file is empty",
+                                            f.manifest.file(22).string() + ": this is text", "… and 7 more", "--bad-images skip"},
+                                           [&] { ImageCache(plan_cache(f.manifest, f.all, o), f.manifest, f.all, nullptr, o); });
   CHECK(message.find(f.manifest.file(23).string()) == std::string::npos);  // twenty are enough
   o.bad_images = BadImages::skip;
   for (const CacheTier tier : {CacheTier::ram, CacheTier::none}) {
@@ -249,7 +266,8 @@ TEST_CASE("some images of a manifest can be cached and the same one twice cannot
   expect_error(ErrorKind::failed, {"image 3 is not in the cache"}, [&] { cache.get(3); });
   expect_error(ErrorKind::failed, {"image 10 is not in the cache"}, [&] { cache.get(10); });
   const std::vector<int64_t> twice = {1, 1};
-  expect_error(ErrorKind::failed, {"is asked for twice"}, [&] { ImageCache(plan_cache(f.manifest, twice, o), f.manifest, twice, nullptr, o); });
+  expect_error(ErrorKind::failed, {"is asked for twice"},
+               [&] { ImageCache(plan_cache(f.manifest, twice, o), f.manifest, twice, nullptr, o); });
 }
 
 TEST_CASE("images of another size are resized the same in every tier") {
@@ -289,7 +307,8 @@ TEST_CASE("free memory is measured and bytes are readable") {
 }
 
 TEST_CASE("cache tiers have names") {
-  for (CacheTier tier : {CacheTier::automatic, CacheTier::ram, CacheTier::file, CacheTier::none}) CHECK(parse_cache_tier(str(tier)) == tier);
+  for (CacheTier tier : {CacheTier::automatic, CacheTier::ram, CacheTier::file, CacheTier::none})
+    CHECK(parse_cache_tier(str(tier)) == tier);
   expect_error(ErrorKind::usage, {"'disk'", "automatic, ram, file or none"}, [] { parse_cache_tier("disk"); });
 }
 

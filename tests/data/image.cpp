@@ -28,8 +28,8 @@ TEST_CASE("PNG of every depth and colour becomes 8 bits as documented") {
       for (const int bits : {1, 2, 4, 8, 16}) {
         if (bits < 8 && colour != 0) continue;  // PNG has no such files
         CAPTURE(colour); CAPTURE(bits); CAPTURE(interlaced);
-        const Bytes bytes =
-            png(kH, kW, {.bits = bits, .colour = colour, .interlaced = interlaced}, [&](int64_t y, int64_t x, int k) { return value(y, x, k, bits); });
+        const Bytes bytes = png(kH, kW, {.bits = bits, .colour = colour, .interlaced = interlaced},
+                                [&](int64_t y, int64_t x, int k) { return value(y, x, k, bits); });
         const Image got = decode(bytes);
         REQUIRE(got.h == kH);
         REQUIRE(got.w == kW);
@@ -51,8 +51,9 @@ TEST_CASE("a palette PNG becomes its colours with and without transparency") {
   for (int i = 0; i < 16; ++i) palette = palette + Bytes{uint8_t(i * 16), uint8_t(255 - i), uint8_t(i * 3)};
   for (const int bits : {4, 8})
     for (const bool transparent : {false, true}) {
-      const Bytes bytes = png(kH, kW, {.bits = bits, .colour = 3, .palette = palette, .transparency = transparent ? Bytes{0, 128} : Bytes{}},
-                              [](int64_t y, int64_t x, int) { return value(y, x, 0, 4); });
+      const Bytes bytes =
+          png(kH, kW, {.bits = bits, .colour = 3, .palette = palette, .transparency = transparent ? Bytes{0, 128} : Bytes{}},
+              [](int64_t y, int64_t x, int) { return value(y, x, 0, 4); });
       const Image got = decode(bytes);
       REQUIRE(got.c == 3);
       size_t wrong = 0;
@@ -126,7 +127,8 @@ TEST_CASE("a file that is missing or no file at all is an error and not a wait")
 }
 
 TEST_CASE("PNG and BMP and GIF cut short are errors at every length") {
-  for (const Bytes& whole : {png(picture(9, 9, 3)), bmp(picture(9, 9, 3)), gif(9, 9, Bytes(384, 3), [](int64_t y, int64_t x) { return int(y + x); })}) {
+  for (const Bytes& whole :
+       {png(picture(9, 9, 3)), bmp(picture(9, 9, 3)), gif(9, 9, Bytes(384, 3), [](int64_t y, int64_t x) { return int(y + x); })}) {
     CHECK_NOTHROW(decode(whole));
     const size_t slack = whole[0] == 'B' ? 3 : whole[0] == 'G' ? 1 : 0;  // padding of the last row; the mark behind the picture
     for (size_t keep = 0; keep + slack < whole.size(); ++keep) {
@@ -157,14 +159,16 @@ TEST_CASE("PNG headers that claim too much are refused before memory is taken") 
   expect_error(ErrorKind::data, {"colour type 5"}, [&] { decode(with(png_header(4, 4, 8, 5), {0})); });
   expect_error(ErrorKind::data, {"damaged"}, [&] { decode(with(png_header(4, 4, 8, 0), {0, 1})); });
   expect_error(ErrorKind::data, {"has no pixels"}, [&] { decode(png_signature() + png_header(4, 4, 8, 0) + png_chunk("IEND", {})); });
-  expect_error(ErrorKind::data, {"begin with its header"}, [&] { decode(png_signature() + png_chunk("IDAT", {1}) + png_chunk("IEND", {})); });
+  expect_error(ErrorKind::data, {"begin with its header"},
+               [&] { decode(png_signature() + png_chunk("IDAT", {1}) + png_chunk("IEND", {})); });
   expect_error(ErrorKind::data, {"no standard names"},
                [&] { decode(png_signature() + png_header(4, 4, 8, 0) + png_chunk("ABCD", {1}) + png_chunk("IEND", {})); });
 }
 
 TEST_CASE("a PNG that unpacks to far more than its picture is refused") {
-  // One pixel, and sixty million zeros behind it.
-  const Bytes bomb = png_signature() + png_header(1, 1, 8, 0) + png_chunk("IDAT", zlib_stored(Bytes(60'000'000, 0))) + png_chunk("IEND", {});
+  // One pixel, and four million zeros behind it.
+  const Bytes bomb =
+      png_signature() + png_header(1, 1, 8, 0) + png_chunk("IDAT", zlib_stored(Bytes(4'000'000, 0))) + png_chunk("IEND", {});
   CHECK_NOTHROW(decode(bomb));  // stored, so the file itself is that large: within twice its size
   // The same by compression: a fixed Huffman block that repeats one zero 258 times per 13 bits, 400,000 times.
   Bytes z = {0x78, 0x01};
@@ -198,10 +202,15 @@ TEST_CASE("BMP headers that lie are refused") {
 
 TEST_CASE("damaged files of every type end in a picture or in an Error") {
   const Image colours = picture(24, 24, 3);
-  const std::vector<Bytes> seeds = {jpeg(colours), jpeg(colours, {.progressive = true}), jpeg(picture(24, 24, 1), {.stored = "grey", .restart = 1}),
-                                    jpeg(picture(24, 24, 4), {.stored = "CMYK"}), png(colours),
-                                    png(9, 9, {.bits = 1, .colour = 3, .interlaced = true, .palette = Bytes(6, 9)}, [](int64_t y, int64_t, int) { return y % 2; }),
-                                    bmp(colours), gif(24, 24, Bytes(384, 3), [](int64_t y, int64_t x) { return int(y * x) % 128; })};
+  const std::vector<Bytes> seeds = {
+      jpeg(colours),
+      jpeg(colours, {.progressive = true}),
+      jpeg(picture(24, 24, 1), {.stored = "grey", .restart = 1}),
+      jpeg(picture(24, 24, 4), {.stored = "CMYK"}),
+      png(colours),
+      png(9, 9, {.bits = 1, .colour = 3, .interlaced = true, .palette = Bytes(6, 9)}, [](int64_t y, int64_t, int) { return y % 2; }),
+      bmp(colours),
+      gif(24, 24, Bytes(384, 3), [](int64_t y, int64_t x) { return int(y * x) % 128; })};
   int pictures = 0, errors = 0;
   for (uint32_t s = 0; s < seeds.size(); ++s)
     for (uint32_t round = 0; round < 400; ++round) {

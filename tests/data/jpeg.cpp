@@ -37,8 +37,8 @@ TEST_CASE("a JPEG with constant chroma is decoded as one channel with the bytes 
         for (const int quality : {35, 75, 100}) {
           CAPTURE(h); CAPTURE(w); CAPTURE(hs); CAPTURE(vs); CAPTURE(progressive); CAPTURE(quality);
           const Image source = grey_as_rgb(picture(h, w, 1, uint64_t(quality)));
-          const Bytes bytes =
-              jpeg(source, {.h_samp = hs, .v_samp = vs, .quality = quality, .progressive = progressive, .restart = quality == 75 ? 2u : 0u});
+          const Bytes bytes = jpeg(
+              source, {.h_samp = hs, .v_samp = vs, .quality = quality, .progressive = progressive, .restart = quality == 75 ? 2u : 0u});
           const Image got = decode(bytes);
           CHECK(got.c == 1);
           CHECK(got.h == h);
@@ -69,6 +69,18 @@ TEST_CASE("one coloured block in the last row of a JPEG is seen") {
   const Image got = decode(bytes);
   CHECK(got.c == 3);
   CHECK(got.pixels == plain_jpeg_rgb(bytes).pixels);
+}
+
+TEST_CASE("colour in one chroma plane alone is seen") {
+  for (const size_t plane : {1, 2}) {
+    Image ycc = picture(40, 40, 3);
+    for (size_t i = 0; i < ycc.pixels.size(); ++i)
+      if (i % 3 != 0) ycc.pixels[i] = i % 3 == plane ? 140 : 128;
+    const Bytes bytes = jpeg(ycc, {.ready = true});
+    const Image got = decode(bytes);
+    CHECK(got.c == 3);
+    CHECK(got.pixels == plain_jpeg_rgb(bytes).pixels);
+  }
 }
 
 TEST_CASE("grey JPEG and RGB JPEG with equal channels are one channel") {

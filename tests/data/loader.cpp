@@ -62,7 +62,8 @@ TEST_CASE("a last batch that is not full can be left out") {
 
 TEST_CASE("no more batches are prepared than asked for") {
   std::atomic<int> made{0};
-  Loader loader([&](std::span<const int64_t> indices, Batch& batch) { ++made, remember(indices, batch); }, numbers(100), {.batch = 1, .threads = 2, .ahead = 5});
+  Loader loader([&](std::span<const int64_t> indices, Batch& batch) { ++made, remember(indices, batch); }, numbers(100),
+                {.batch = 1, .threads = 2, .ahead = 5});
   const auto settle = [&] {
     int last = -1;
     while (last != made) last = made, std::this_thread::sleep_for(std::chrono::milliseconds(30));

@@ -31,7 +31,7 @@ Bytes jpeg(const Image& pixels, const JpegOptions& o) {
   unsigned long size = 0;
   jpeg_mem_dest(&j, &out, &size);
   j.image_width = JDIMENSION(pixels.w), j.image_height = JDIMENSION(pixels.h), j.input_components = int(pixels.c);
-  j.in_color_space = pixels.c == 1 ? JCS_GRAYSCALE : pixels.c == 3 ? JCS_RGB : JCS_CMYK;
+  j.in_color_space = o.ready ? JCS_YCbCr : pixels.c == 1 ? JCS_GRAYSCALE : pixels.c == 3 ? JCS_RGB : JCS_CMYK;
   jpeg_set_defaults(&j);
   const std::string stored = o.stored;
   jpeg_set_colorspace(&j, stored == "grey"   ? JCS_GRAYSCALE
@@ -42,7 +42,6 @@ Bytes jpeg(const Image& pixels, const JpegOptions& o) {
   if (stored == "CMYK" || stored == "YCCK") j.write_Adobe_marker = o.adobe;
   if (stored == "YCbCr") {
     j.comp_info[0].h_samp_factor = o.h_samp, j.comp_info[0].v_samp_factor = o.v_samp;
-    j.write_JFIF_header = o.jfif;
   }
   jpeg_set_quality(&j, o.quality, TRUE);
   if (o.progressive) jpeg_simple_progression(&j);
@@ -125,7 +124,9 @@ Bytes zlib_stored(const Bytes& content) {
   for (size_t at = 0; at == 0 || at < content.size();) {
     const size_t n = std::min<size_t>(content.size() - at, 65535);
     z.push_back(at + n == content.size());
-    z = z + little(uint32_t(n), 2) + little(uint32_t(~n) & 0xffff, 2) + Bytes(content.begin() + int64_t(at), content.begin() + int64_t(at + n));
+    const Bytes lengths = little(uint32_t(n), 2) + little(uint32_t(~n) & 0xffff, 2);
+    z.insert(z.end(), lengths.begin(), lengths.end());
+    z.insert(z.end(), content.begin() + int64_t(at), content.begin() + int64_t(at + n));
     at += std::max<size_t>(n, 1);
   }
   uint32_t a = 1, b = 0;

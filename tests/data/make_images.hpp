@@ -22,7 +22,7 @@ struct JpegOptions {
   int quality = 90;
   bool progressive = false, adobe = true, arithmetic = false;
   unsigned restart = 0;  // coding units between restart marks; 0: none
-  bool jfif = true;
+  bool ready = false;    // the pixels are YCbCr already
   bool many_passes = false;  // progressive, grey: one pass for each bit of each coefficient
 };
 // `pixels` has as many channels as the stored colours are made of: 1, 3, or 4 inks.

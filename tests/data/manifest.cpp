@@ -21,12 +21,12 @@ std::vector<std::string> paths(const Manifest& m) {
 
 TEST_CASE("a folder with parts is read by parts and others are ignored") {
   const TempDir dir;
-  touch(dir.path(), {"train/B/2.png", "train/B/1.png", "train/A/person3_virus_1.jpeg", "val/A/v.png", "test/B/t.png", "val/B/w.png", "test/A/u.png",
-                     "__MACOSX/x.png", "train/.DS_Store", "readme.txt"});
+  touch(dir.path(), {"train/B/2.png", "train/B/1.png", "train/A/person3_virus_1.jpeg", "val/A/v.png", "test/B/t.png", "val/B/w.png",
+                     "test/A/u.png", "__MACOSX/x.png", "train/.DS_Store", "readme.txt"});
   const Manifest m = read_folder(dir.path());
   CHECK(m.classes == std::vector<std::string>{"A", "B"});
-  CHECK(paths(m) == std::vector<std::string>{"train/A/person3_virus_1.jpeg", "train/B/1.png", "train/B/2.png", "val/A/v.png", "val/B/w.png", "test/A/u.png",
-                                             "test/B/t.png"});
+  CHECK(paths(m) == std::vector<std::string>{"train/A/person3_virus_1.jpeg", "train/B/1.png", "train/B/2.png", "val/A/v.png",
+                                             "val/B/w.png", "test/A/u.png", "test/B/t.png"});
   CHECK(m.entries[0].patient == "person3_virus");
   CHECK(m.entries[1].patient == "1");
   CHECK(m.entries[2].label == 1);
@@ -49,6 +49,12 @@ TEST_CASE("a folder without parts is one part and any number of classes will do"
   REQUIRE(m.notes.size() == 1);
   CHECK(m.notes[0].find("2 files are not") == 0);
   CHECK(m.notes[0].find("a/pic.webp") != std::string::npos);
+}
+
+TEST_CASE("folders below a class are in the order of their paths") {
+  const TempDir dir;
+  touch(dir.path(), {"A/x/y/4.png", "A/x/9.png", "A/x-1/3.png", "A/z.png", "B/1.png"});
+  CHECK(paths(read_folder(dir.path())) == std::vector<std::string>{"A/z.png", "A/x/9.png", "A/x-1/3.png", "A/x/y/4.png", "B/1.png"});
 }
 
 TEST_CASE("a test folder alone is a manifest") {
@@ -74,8 +80,9 @@ TEST_CASE("folders that cannot be used say what is wrong and what to do") {
     expect_error(ErrorKind::data, parts, [&] { read_folder(dir / folder); });
   };
   bad("missing", {"no such folder", "check the path"});
-  touch(dir.path(), {"file", "empty/readme.txt", "loose/1.png", "loose/2.png", "one/A/1.png", "hollow/A/1.png", "hollow/B/readme.txt", "up/data/train/A/1.png",
-                     "differ/train/A/1.png", "differ/train/B/1.png", "differ/test/A/1.png", "differ/test/C/1.png", "blank/train/x.txt"});
+  touch(dir.path(), {"file", "empty/readme.txt", "loose/1.png", "loose/2.png", "one/A/1.png", "hollow/A/1.png", "hollow/B/readme.txt",
+                     "up/data/train/A/1.png", "differ/train/A/1.png", "differ/train/B/1.png", "differ/test/A/1.png",
+                     "differ/test/C/1.png", "blank/train/x.txt"});
   fs::create_directory(dir / "differ/val");
   bad("file", {"this is a file"});
   bad("empty", {"there are no images", ".jpeg"});

@@ -64,7 +64,8 @@ TEST_CASE("a split depends on the seed and the names and not on what else is the
   CHECK(patients_in(m, split_by_patient(m, {}), Part::val) == patients_in(reversed, split_by_patient(reversed, {}), Part::val));
   Manifest more = m;  // one patient more moves at most the border, not the others
   more.entries.push_back({"A/new.png", 0, "new", Part::all});
-  const std::set<std::string> before = patients_in(m, split_by_patient(m, {}), Part::val), after = patients_in(more, split_by_patient(more, {}), Part::val);
+  const std::set<std::string> before = patients_in(m, split_by_patient(m, {}), Part::val),
+                              after = patients_in(more, split_by_patient(more, {}), Part::val);
   std::vector<std::string> changed;
   std::set_symmetric_difference(before.begin(), before.end(), after.begin(), after.end(), std::back_inserter(changed));
   CHECK(changed.size() <= 2);
@@ -101,7 +102,8 @@ TEST_CASE("a small val folder is pooled and a large one is used and test is neve
 
 TEST_CASE("patients of a given val folder leave the training part and shared test patients are reported") {
   Manifest m = random_manifest(2, 60, 3, Part::train);
-  for (int i = 0; i < 120; ++i) m.entries.push_back({"val/x" + std::to_string(i), i % 2, i < 2 ? "A1" : "v" + std::to_string(i), Part::val});
+  for (int i = 0; i < 120; ++i)
+    m.entries.push_back({"val/x" + std::to_string(i), i % 2, i < 2 ? "A1" : "v" + std::to_string(i), Part::val});
   m.entries.push_back({"test/a.png", 0, "A2", Part::test});
   m.entries.push_back({"test/b.png", 1, "v7", Part::test});
   m.entries.push_back({"test/c.png", 1, "new", Part::test});
@@ -142,7 +144,8 @@ TEST_CASE("splits that cannot be made say why") {
   Manifest one = random_manifest(1, 9, 1);
   one.classes.push_back("B");
   one.entries.push_back({"B/1.png", 1, "b", Part::all});
-  expect_error(ErrorKind::data, {"class B has 1 image of 1 patient", "at least two patients", "--group-regex"}, [&] { split_by_patient(one); });
+  expect_error(ErrorKind::data, {"class B has 1 image of 1 patient", "at least two patients", "--group-regex"},
+               [&] { split_by_patient(one); });
   one.entries.push_back({"B/2.png", 1, "b", Part::all});
   expect_error(ErrorKind::data, {"class B has 2 images of 1 patient"}, [&] { split_by_patient(one); });
   Manifest test_only = random_manifest(2, 9, 1, Part::test);
@@ -197,8 +200,8 @@ TEST_CASE("split.csv comes back as it was and is checked against the folder") {
   const std::string first = text.substr(text.find('\n') + 1, text.find('\n', text.find('\n') + 1) - text.find('\n'));
   bad(ErrorKind::data, {"1 images of folder are not in it"}, first, "");
   const auto entry_in = [&](Part part) { return m.entries[size_t(s.of(part)[0])]; };
-  bad(ErrorKind::data, {"1 patients are in training and in validation", entry_in(Part::val).patient}, "," + entry_in(Part::train).patient + ",train",
-      "," + entry_in(Part::val).patient + ",train");
+  bad(ErrorKind::data, {"1 patients are in training and in validation", entry_in(Part::val).patient},
+      "," + entry_in(Part::train).patient + ",train", "," + entry_in(Part::val).patient + ",train");
   // A line for a test image may be missing; the table's patients are taken.
   Manifest copy = m;
   const auto path = edited("test/B/t.png,B,t,test\n", "");

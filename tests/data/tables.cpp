@@ -19,7 +19,8 @@ TEST_CASE("SHA-256 of the examples of its standard at every way of cutting") {
   const auto hash = [](std::string_view text) { return sha256_hex({reinterpret_cast<const uint8_t*>(text.data()), text.size()}); };
   CHECK(hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   CHECK(hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  CHECK(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") == "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  CHECK(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   CHECK(hash(std::string(1'000'000, 'a')) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
   for (size_t length = 0; length < 200; ++length) {
     const std::string text(length, 'x');
@@ -61,7 +62,8 @@ TEST_CASE("patients of the chest X-ray names") {
     CHECK(patient_of_name(name) == patient);
     CHECK(names_a_patient(name));
   }
-  for (const char* name : {"cat.1.png", "person_bacteria_1.png", "person1_fungus_1.png", "person1_bacterial.png", "IM-x.png", "NORMAL2.png", "xIM-1-2.png"}) {
+  for (const char* name : {"cat.1.png", "person_bacteria_1.png", "person1_fungus_1.png", "person1_bacterial.png", "IM-x.png",
+                           "NORMAL2.png", "xIM-1-2.png"}) {
     CHECK(patient_of_name(name) == fs::path(name).stem().string());
     CHECK_FALSE(names_a_patient(name));
   }
@@ -71,7 +73,8 @@ TEST_CASE("patients by an expression") {
   const std::vector<std::string> files = {"train/A/p12-x.png", "train/B/p3-y.png"};
   CHECK(patients_of(files, {.regex = "p[0-9]+"}) == std::vector<std::string>{"p12", "p3"});
   CHECK(patients_of(files, {.regex = "^p([0-9]+)-"}) == std::vector<std::string>{"12", "3"});
-  CHECK(patients_of(std::vector<std::string>{"train/A/id7/1.png"}, {.regex = "id([0-9]+)"}) == std::vector<std::string>{"7"});  // in the path
+  CHECK(patients_of(std::vector<std::string>{"train/A/id7/1.png"}, {.regex = "id([0-9]+)"}) ==
+        std::vector<std::string>{"7"});  // in the path
   expect_error(ErrorKind::usage, {"--group-regex", "p[0-9", "regular expression"}, [&] { patients_of(files, {.regex = "p[0-9"}); });
   expect_error(ErrorKind::data, {"1 of 2 files do not match", "train/B/p3-y.png"}, [&] { patients_of(files, {.regex = "p12"}); });
   expect_error(ErrorKind::data, {"2 of 2 files"}, [&] { patients_of(files, {.regex = "q*"}); });  // matches nothing everywhere
@@ -84,7 +87,8 @@ TEST_CASE("patients by a table") {
   write_text(dir / "t.csv", "age,patient,file\n3,kim,train/A/x.png\n4,lee,train/B/x.png\n5,kim,y.png\n6,ann,other.png\n");
   CHECK(patients_of(files, {.csv = dir / "t.csv"}) == std::vector<std::string>{"kim", "lee", "kim"});
   write_text(dir / "short.csv", "file,patient\nx.png,kim\ny.png,lee\n");  // x.png is two files
-  expect_error(ErrorKind::data, {"2 of 3 files are not in", "train/A/x.png", "train/B/x.png"}, [&] { patients_of(files, {.csv = dir / "short.csv"}); });
+  expect_error(ErrorKind::data, {"2 of 3 files are not in", "train/A/x.png", "train/B/x.png"},
+               [&] { patients_of(files, {.csv = dir / "short.csv"}); });
   write_text(dir / "twice.csv", "file,patient\ny.png,kim\ny.png,lee\n");
   expect_error(ErrorKind::data, {"y.png has two patients"}, [&] { patients_of(files, {.csv = dir / "twice.csv"}); });
   write_text(dir / "none.csv", "file,patient\ny.png,\n");
@@ -103,6 +107,8 @@ TEST_CASE("the data hash is that of sha256sum and changes with every byte and na
     const Manifest m = read_folder(dir.path());
     const std::vector<int64_t> all = m.of(Part::train);
     CHECK(hash_files(m, all, 1) == hash_files(m, all, 3));
+    const std::vector<int64_t> backwards(all.rbegin(), all.rend());
+    CHECK(data_hash(m, backwards, hash_files(m, backwards, 1)) == data_hash(m, all, hash_files(m, all, 1)));
     return data_hash(m, all, hash_files(m, all, 3));
   };
   const std::string first = hash();
@@ -212,7 +218,8 @@ TEST_CASE("a .npy file that is not what is wanted says so") {
 
 TEST_CASE("a file that cannot be saved leaves the old one as it was") {
   const TempDir dir;
-  expect_error(ErrorKind::failed, {"saving", "none/a.npy", "No such file", "choose a folder"}, [&] { write_npy(dir / "none/a.npy", {1}, std::vector<float>{1}); });
+  expect_error(ErrorKind::failed, {"saving", "none/a.npy", "No such file", "choose a folder"},
+               [&] { write_npy(dir / "none/a.npy", {1}, std::vector<float>{1}); });
   write_text(dir / "a.npy", "old");
   {
     NpyWriter writer(dir / "a.npy", {1000});
