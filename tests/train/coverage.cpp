@@ -171,7 +171,8 @@ TEST_CASE("calibrated scores stay below their chance error in 97.5 of 100 cases"
     below += alone.value() <= chance_calibration_error(scores, each_alone(kImages), 0.975, 200, s);
     below_clustered += shared.value() <= chance_calibration_error(scores, pairs, 0.975, 200, s);
   }
-  for (int count : {below, below_clustered}) CHECK(test::close(count / double(kSimulations), 0.975, 0.005 + four_errors(0.975, kSimulations), 0));
+  for (int count : {below, below_clustered})
+    CHECK(test::close(count / double(kSimulations), 0.975, 0.005 + four_errors(0.975, kSimulations), 0));
 }
 
 }  // namespace ptrain::metrics

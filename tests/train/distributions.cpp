@@ -132,7 +132,9 @@ TEST_CASE("a compensated sum keeps what plain addition loses") {
 }
 
 TEST_CASE("random streams differ by seed and stream and replicate and repeat exactly") {
-  const auto first = [](uint64_t seed, uint32_t stream, uint32_t replicate) { return RandomStream(seed, Purpose::test, stream, replicate).bits(); };
+  const auto first = [](uint64_t seed, uint32_t stream, uint32_t replicate) {
+    return RandomStream(seed, Purpose::test, stream, replicate).bits();
+  };
   CHECK(first(1, 2, 3) == first(1, 2, 3));
   CHECK(first(1, 2, 3) != first(2, 2, 3));
   CHECK(first(1, 2, 3) != first(1, 3, 3));

@@ -240,7 +240,8 @@ TEST_CASE("a patient is the mean of the images and the majority of the labels") 
   const Groups g = group_by(patients);
   CHECK(g.names == std::vector<std::string>{"p2", "p1", "p3"});
   CHECK(g.of_image == std::vector<uint32_t>{0, 1, 0, 2, 1, 0});
-  const PatientCases cases = per_patient(g, Labels{0, 1, 0, 1, 0, 1}, Scores{0.9, 0.1, 0.5, 0.5, 0.8, 0.2, 0.3, 0.7, 0.6, 0.4, 0.1, 0.9}, 2);
+  const PatientCases cases =
+      per_patient(g, Labels{0, 1, 0, 1, 0, 1}, Scores{0.9, 0.1, 0.5, 0.5, 0.8, 0.2, 0.3, 0.7, 0.6, 0.4, 0.1, 0.9}, 2);
   CHECK(cases.labels == Labels{0, 1, 1});  // p2: two of three negative; p1: one each, so positive
   CHECK(cases.mixed == 2);
   CHECK(same(cases.probabilities, {0.6, 0.4, 0.55, 0.45, 0.3, 0.7}));

@@ -111,7 +111,8 @@ TEST_CASE("operating points are read as they are written") {
   CHECK(choose_threshold(parse_operating_point("spec=1"), kLabels, kScores).score == 0.9);
   const ChosenThreshold fixed = choose_threshold(parse_operating_point("0.65"), kLabels, kScores);
   CHECK((fixed.threshold == 0.65 && fixed.confusion.tp == 2 && fixed.confusion.fp == 1));
-  for (const char* bad : {"", "Youden", "sens", "sens=", "sens=0", "sens=1.1", "sens=-1", "spec=x", "prec=0.9", "nan", "2", "0.5 ", "sens=0.9;"}) {
+  for (const char* bad :
+       {"", "Youden", "sens", "sens=", "sens=0", "sens=1.1", "sens=-1", "spec=x", "prec=0.9", "nan", "2", "0.5 ", "sens=0.9;"}) {
     CAPTURE(bad);
     CHECK(kind([&] { parse_operating_point(bad); }) == ErrorKind::usage);
   }

@@ -33,7 +33,8 @@ ChosenThreshold choice(const std::vector<ThresholdCounts>& counts, int64_t at) {
 }
 
 void check_target(const char* what, double target) {
-  if (!(target > 0 && target <= 1)) fail(ErrorKind::usage, "a target ", what, " of ", target, " is not possible: it lies above 0 and up to 1");
+  if (!(target > 0 && target <= 1))
+    fail(ErrorKind::usage, "a target ", what, " of ", target, " is not possible: it lies above 0 and up to 1");
 }
 
 }  // namespace
