@@ -56,6 +56,7 @@ TEST_CASE("the temperature that made the labels is found again") {  // labels dr
     Values scaled;
     for (double z : logits) scaled.push_back(z / (t.temperature * other));
     CHECK(fit_temperature(scaled, labels, 2).nll_before > t.nll_after);
+    CHECK(fit_temperature(scaled, labels, 2).nll_after <= t.nll_after * (1 + 1e-14));
     CHECK(close(fit_temperature(scaled, labels, 2).temperature, 1 / other, 0, 1e-9));
   }
 }

@@ -159,7 +159,10 @@ TEST_CASE("calibrated scores stay below their chance error in 97.5 of 100 cases"
     RandomStream r(5, Purpose::test, 44, s);
     std::vector<double> scores;
     Groups pairs;
-    for (uint32_t i = 0; i < kImages; ++i) scores.push_back(1 / (1 + std::exp(-2 * normal(r)))), pairs.of_image.push_back(i / 2);
+    for (uint32_t i = 0; i < kImages; ++i) {
+      scores.push_back(i % 2 ? scores.back() : 1 / (1 + std::exp(-2 * normal(r))));
+      pairs.of_image.push_back(i / 2);
+    }
     pairs.names.resize(kImages / 2);
     CalibrationError alone, shared;  // shared: both images of a patient have the same luck
     double luck = 0;

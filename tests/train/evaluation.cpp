@@ -157,6 +157,26 @@ TEST_CASE("what is undefined is null and said") {
   CHECK(a["warnings"].dump().find("no image is C") != std::string::npos);
 }
 
+TEST_CASE("the interval of a calibration error begins at 0 when the scores are calibrated") {
+  statistics::RandomStream r(7, Purpose::test, 51, 0);
+  Predictions calibrated{{"a", "b"}, {}, {}, {}}, certain = calibrated;
+  for (int i = 0; i < 120; ++i) {
+    const double s = r.unit(), sure = s < 0.5 ? 0.01 : 0.99;
+    calibrated.labels.push_back(r.unit() < s), certain.labels.push_back(r.unit() < s);
+    calibrated.probabilities.insert(calibrated.probabilities.end(), {1 - s, s});
+    certain.probabilities.insert(certain.probabilities.end(), {1 - sure, sure});  // right in three of four cases
+  }
+  for (const char* name : {"ece_positive", "ece_confidence"}) {
+    CAPTURE(name);
+    const Metric good = evaluate(calibrated, kQuick).metric(name), bad = evaluate(certain, kQuick).metric(name);
+    CHECK(good.value > 0);
+    CHECK(good.ci95.low == 0);
+    CHECK(good.ci95.high >= good.value);
+    CHECK(bad.ci95.low > 0.05);
+    CHECK(bad.ci95.contains(bad.value));
+  }
+}
+
 TEST_CASE("without replicates there are only the intervals that need none") {
   const Json j = to_json(evaluate(drawn(10, 2, 6), {.bootstrap_replicates = 0}));
   CHECK(j["accuracy_ci95"].is_array());

@@ -63,9 +63,10 @@ TEST_CASE("thresholds at the ends of the scores") {
   const ChosenThreshold lowest = youden_threshold(Labels{1, 1, 0}, Scores{0.4, 0.4, 0.4});
   CHECK(lowest.threshold == 0.2);
   CHECK(lowest.confusion == Confusion{.tn = 0, .fp = 1, .fn = 0, .tp = 2});
-  const double just_below = std::nextafter(0.5, 0);
-  const ChosenThreshold neighbours = youden_threshold(Labels{0, 1}, Scores{just_below, 0.5});
-  CHECK(confusion_at(Labels{0, 1}, Scores{just_below, 0.5}, neighbours.threshold) == Confusion{.tn = 1, .fp = 0, .fn = 0, .tp = 1});
+  for (double low : {0.5, std::nextafter(0.5, 0), std::nextafter(0.5, 1)}) {  // neighbouring numbers: half way is one of them
+    const Scores s{low, std::nextafter(low, 1)};
+    CHECK(confusion_at(Labels{0, 1}, s, youden_threshold(Labels{0, 1}, s).threshold) == Confusion{.tn = 1, .fp = 0, .fn = 0, .tp = 1});
+  }
 }
 
 TEST_CASE("the threshold makes the decisions that were counted") {  // and no other point of the curve does better, on random sets with ties
