@@ -53,7 +53,8 @@ double best_beta(std::span<const double> logits, std::span<const int32_t> labels
 }
 
 void check_logits(const char* what, std::span<const double> logits, int classes) {
-  REQUIRE_THAT(classes >= 2 && !logits.empty() && logits.size() % size_t(classes) == 0, what, ": ", logits.size(), " logits of ", classes, " classes");
+  REQUIRE_THAT(classes >= 2 && !logits.empty() && logits.size() % size_t(classes) == 0, what, ": ", logits.size(), " logits of ", classes,
+               " classes");
   metrics::check_finite(what, logits);
 }
 
@@ -62,7 +63,8 @@ void check_logits(const char* what, std::span<const double> logits, int classes)
 Temperature fit_temperature(std::span<const double> logits, std::span<const int32_t> labels, int classes) {
   check_logits("fit_temperature", logits, classes);
   const size_t k = size_t(classes);
-  REQUIRE_THAT(logits.size() == labels.size() * k, "fit_temperature: ", labels.size(), " labels and ", logits.size(), " logits of ", classes, " classes");
+  REQUIRE_THAT(logits.size() == labels.size() * k, "fit_temperature: ", labels.size(), " labels and ", logits.size(), " logits of ",
+               classes, " classes");
   for (int32_t label : labels) REQUIRE_THAT(label >= 0 && label < classes, "fit_temperature: label ", label, " of ", classes, " classes");
   const Likelihood before = likelihood(logits, labels, k, 1);
   Temperature t{1, before.nll, before.nll, false};

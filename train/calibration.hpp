@@ -7,17 +7,18 @@
 
 namespace ptrain {
 
-// Guo et al., "On calibration of modern neural networks", ICML 2017: softmax(logits / T). One number, so it cannot overfit a validation set;
-// the order of the classes of an image never changes, nor, with two classes, the order of the images: accuracy at 0.5 and AUC stay.
+// Guo et al., "On calibration of modern neural networks", ICML 2017: softmax(logits / T). One number, so it can hardly overfit a
+// validation set; the order of the classes of an image never changes, nor, with two classes, the order of the images: accuracy at 0.5
+// and AUC stay.
 struct Temperature {
   double temperature = 1;
   double nll_before = 0, nll_after = 0;  // mean −log P(label) on the images it was fitted on, natural logarithm; after ≤ before
   bool at_limit = false;                 // the best T lies outside [0.01, 100]: the images are separated completely, or the logits mislead
 };
 
-// The T with the least mean negative log-likelihood. It is convex in 1/T, so a safeguarded Newton iteration finds the only minimum to 1e-12.
-// logits: images × classes (log-probabilities serve as well). Fit on validation images only. Error{diverged} for logits that are not
-// finite, Error{failed} for sizes or labels that do not fit.
+// The T with the least mean negative log-likelihood, which is convex in 1/T: a safeguarded Newton iteration finds its only minimum to
+// 1e-12. logits: images × classes (log-probabilities serve as well). Fit on validation images only. Error{diverged} for logits that are
+// not finite, Error{failed} for sizes or labels that do not fit.
 Temperature fit_temperature(std::span<const double> logits, std::span<const int32_t> labels, int classes);
 
 // softmax(logits / T) row by row.

@@ -14,7 +14,8 @@ std::vector<float> balanced(std::span<const int64_t> counts, std::span<const std
   std::vector<float> weights;
   for (size_t c = 0; c < counts.size(); ++c) {
     if (counts[c] <= 0)
-      fail(ErrorKind::data, "--class-weights auto: class '", classes[c], "' has no training image, so its weight would be infinite; add images or give weights");
+      fail(ErrorKind::data, "--class-weights auto: class '", classes[c],
+           "' has no training image, so its weight would be infinite; add images or give weights");
     weights.push_back(float(n / (double(counts.size()) * double(counts[c]))));
   }
   return weights;
@@ -26,7 +27,8 @@ float number(std::string_view field, std::string_view text) {
   float value = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
   if (error != std::errc() || end != field.data() + field.size() || !std::isfinite(value) || value < 0)
-    fail(ErrorKind::usage, "--class-weights ", text, ": '", field, "' is not a weight; give auto, none, or one number of 0 or more a class");
+    fail(ErrorKind::usage, "--class-weights ", text, ": '", field,
+         "' is not a weight; give auto, none, or one number of 0 or more a class");
   return value;
 }
 

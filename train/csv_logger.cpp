@@ -74,7 +74,9 @@ std::string python_repr(double value) {
   if (std::isnan(value)) return "nan";
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   char text[64];
-  const auto print = [&](std::chars_format format) { return std::string(text, std::to_chars(text, text + sizeof text, value, format).ptr); };
+  const auto print = [&](std::chars_format format) {
+    return std::string(text, std::to_chars(text, text + sizeof text, value, format).ptr);
+  };
   const std::string scientific = print(std::chars_format::scientific);  // the exponent has a sign and at least two digits, as Python's
   const int exponent = std::stoi(scientific.substr(scientific.find('e') + 1));
   if (value != 0 && (exponent < -4 || exponent >= 16)) return scientific;

@@ -12,8 +12,9 @@
 
 namespace ptrain {
 
-// history.csv, byte for byte as Keras 3.15 writes the same numbers: columns `epoch` (from 0) and the names of the first epoch in ASCII order;
-// without any val_ name the columns are there all the same, as val_<name>; a missing value is NA; numbers as Python prints them; lines end in \r\n.
+// history.csv, byte for byte as Keras 3.15 writes the same numbers: columns `epoch` (from 0) and the names of the first epoch in ASCII
+// order; without any val_ name the columns val_<name> are there all the same; a missing value is NA; numbers as Python prints them; lines
+// end in \r\n.
 class CsvLogger {
  public:
   // A new file. With `resume_at` (the epoch that runs next) goes on with an old one: its columns hold, rows of that and later epochs, which

@@ -12,21 +12,16 @@ EarlyStopping::EarlyStopping(EarlyStoppingOptions options, EarlyStoppingState st
 EarlyStopping::Decision EarlyStopping::on_epoch_end(int64_t epoch, double value) {
   EarlyStoppingState& s = state_;
   if (epoch < options_.start_from_epoch) return {false, false};
-  bool keep = false;
-  const auto keep_this = [&] { s.best_epoch = epoch, s.kept = epoch, keep = true; };
-  if (options_.restore_best_weights && !s.kept) keep_this();  // better than nothing, whatever its value
-
   ++s.wait;
-  if (improves(options_.direction, value, s.best, options_.min_delta)) {
-    s.best = value;
-    s.best_epoch = epoch;
-    if (options_.restore_best_weights) keep_this();
-    if (improves(options_.direction, value, options_.baseline, options_.min_delta)) s.wait = 0;
-  } else if (s.wait >= options_.patience && epoch > 0) {
-    s.stopped_epoch = epoch;
-    s.stop = true;
+  if (!improves(options_.direction, value, s.best, options_.min_delta)) {
+    if (s.wait >= options_.patience) s.stopped_epoch = epoch, s.stop = true;
+    return {false, s.stop};
   }
-  return {keep, s.stop};
+  s.best = value;
+  s.best_epoch = epoch;
+  if (options_.restore_best_weights) s.kept = epoch;
+  if (improves(options_.direction, value, options_.baseline, options_.min_delta)) s.wait = 0;
+  return {options_.restore_best_weights, s.stop};
 }
 
 }  // namespace ptrain

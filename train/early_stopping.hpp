@@ -28,7 +28,7 @@ struct EarlyStoppingState {
   bool operator==(const EarlyStoppingState&) const = default;
 };
 
-// keras.callbacks.EarlyStopping (Keras 3.15). Epochs count from 0; epoch 0 never stops the training.
+// keras.callbacks.EarlyStopping (Keras 3.15). Epochs count from 0. The first value looked at is an improvement, whatever it is.
 class EarlyStopping {
  public:
   explicit EarlyStopping(EarlyStoppingOptions options, EarlyStoppingState state = {});

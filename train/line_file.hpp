@@ -13,8 +13,8 @@ class LineFile {
  public:
   // Starts an empty file; an old one is replaced.
   explicit LineFile(std::filesystem::path path);
-  // Goes on with a file, which is cut off behind the last line of those that end in '\n' and for which, from the first on, keep(line, number
-  // from 0) holds. The line is given without its line end ("\n" or "\r\n"). Starts an empty file when there is none.
+  // Goes on with a file: from its first line on, lines stay as long as they end in '\n' and keep(line, number from 0) holds; the rest is
+  // cut off. The line is given without its line end ("\n" or "\r\n"). Starts an empty file when there is none.
   using Keep = std::function<bool(std::string_view line, size_t number)>;
   LineFile(std::filesystem::path path, const Keep& keep);
   ~LineFile();

@@ -11,7 +11,8 @@ double share(std::string_view field, std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(field.data(), field.data() + field.size(), value);
   if (error != std::errc() || end != field.data() + field.size() || !(value >= 0 && value <= 1))
-    fail(ErrorKind::usage, "--operating-point ", text, ": give youden, sens=S, spec=S or a threshold, with numbers from 0 to 1, such as sens=0.95");
+    fail(ErrorKind::usage, "--operating-point ", text,
+         ": give youden, sens=S, spec=S or a threshold, with numbers from 0 to 1, such as sens=0.95");
   return value;
 }
 

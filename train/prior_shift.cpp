@@ -16,7 +16,8 @@ using statistics::Sum;
 
 void check_priors(std::span<const double> probabilities, std::span<const double> priors) {
   const size_t k = priors.size();
-  REQUIRE_THAT(k >= 2 && !probabilities.empty() && probabilities.size() % k == 0, "prior shift: ", probabilities.size(), " probabilities and ", k, " priors");
+  REQUIRE_THAT(k >= 2 && !probabilities.empty() && probabilities.size() % k == 0, "prior shift: ", probabilities.size(),
+               " probabilities and ", k, " priors");
   metrics::check_finite("prior shift", probabilities);
   double sum = 0;
   for (double prior : priors) {
@@ -25,7 +26,8 @@ void check_priors(std::span<const double> probabilities, std::span<const double>
   }
   REQUIRE_THAT(std::fabs(sum - 1) <= 1e-6, "prior shift: the priors sum to ", sum);
   for (size_t i = 0; i < probabilities.size(); i += k)
-    REQUIRE_THAT(std::ranges::any_of(probabilities.subspan(i, k), [](double p) { return p > 0; }), "prior shift: image ", i / k, " has no probability above 0");
+    REQUIRE_THAT(std::ranges::any_of(probabilities.subspan(i, k), [](double p) { return p > 0; }), "prior shift: image ", i / k,
+                 " has no probability above 0");
 }
 
 // Writes row · ratio, normalised; returns what it was divided by.
@@ -44,7 +46,8 @@ std::vector<double> ratios(std::span<const double> new_priors, std::span<const d
 
 }  // namespace
 
-std::vector<double> adjust_to_priors(std::span<const double> probabilities, std::span<const double> priors, std::span<const double> new_priors) {
+std::vector<double> adjust_to_priors(std::span<const double> probabilities, std::span<const double> priors,
+                                     std::span<const double> new_priors) {
   check_priors(probabilities, priors);
   REQUIRE_THAT(new_priors.size() == priors.size(), "prior shift: ", priors.size(), " priors and ", new_priors.size(), " new ones");
   for (double prior : new_priors) REQUIRE_THAT(prior > 0 && std::isfinite(prior), "prior shift: a new prior of ", prior);

@@ -110,8 +110,8 @@ std::string Progress::speed() const {
 std::string Progress::bar_line(size_t width) const {
   const double seconds = screen_.seconds() - began_, left = seconds / double(done_) * double(epoch_.steps - done_);
   const std::string steps = std::to_string(epoch_.steps);
-  const std::array<std::string, 4> parts{fmt::format(" {:>{}}/{}", done_, steps.size(), steps), "  " + speed(), fmt::format("  loss {:.4f}", loss_),
-                                         "  ETA " + clock_text(left)};
+  const std::array<std::string, 4> parts{fmt::format(" {:>{}}/{}", done_, steps.size(), steps), "  " + speed(),
+                                         fmt::format("  loss {:.4f}", loss_), "  ETA " + clock_text(left)};
   std::string before = heading(), after;
   for (const std::string& part : parts)
     if (before.size() + after.size() + part.size() <= width) after += part;

@@ -18,8 +18,8 @@ struct Screen {
   bool colour = false;
   std::function<double()> seconds;       // a clock that never goes back
 };
-// Standard error. A bar on a terminal that can move its cursor (TERM is not "dumb"), lines otherwise; no colour when NO_COLOR is set and not
-// empty (no-color.org).
+// Standard error. A bar on a terminal that can move its cursor (TERM is set and not "dumb"), lines otherwise; no colour when NO_COLOR is
+// set and not empty (no-color.org).
 Screen stderr_screen(bool quiet);
 
 // On a terminal, drawn again in place at most ten times a second and never wider than the terminal:

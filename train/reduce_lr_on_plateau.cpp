@@ -17,10 +17,7 @@ ReduceLROnPlateau::ReduceLROnPlateau(ReduceLROnPlateauOptions options, ReduceLRO
 
 float ReduceLROnPlateau::on_epoch_end(double value, float learning_rate) {
   ReduceLROnPlateauState& s = state_;
-  if (s.cooldown_counter > 0) {
-    --s.cooldown_counter;
-    s.wait = 0;
-  }
+  if (s.cooldown_counter > 0) --s.cooldown_counter;
   if (improves(options_.direction, value, s.best, options_.min_delta)) {
     s.best = value;
     s.wait = 0;

@@ -44,7 +44,8 @@ float rate(const PolynomialDecay& s, int64_t at) {
 }
 
 void check_rate(const char* what, double rate) {
-  if (!(rate >= 0 && std::isfinite(rate))) fail(ErrorKind::usage, "learning rate schedule: ", what, " is ", rate, "; it is 0 or more, and finite");
+  if (!(rate >= 0 && std::isfinite(rate)))
+    fail(ErrorKind::usage, "learning rate schedule: ", what, " is ", rate, "; it is 0 or more, and finite");
 }
 
 void check_steps(int64_t steps) {
@@ -69,7 +70,8 @@ void check_one(const ExponentialDecay& s) {
 
 void check_one(const PiecewiseConstantDecay& s) {
   if (s.values.size() != s.boundaries.size() + 1)
-    fail(ErrorKind::usage, "learning rate schedule: ", s.boundaries.size(), " boundaries need ", s.boundaries.size() + 1, " values, not ", s.values.size());
+    fail(ErrorKind::usage, "learning rate schedule: ", s.boundaries.size(), " boundaries need ", s.boundaries.size() + 1, " values, not ",
+         s.values.size());
   if (!std::ranges::is_sorted(s.boundaries)) fail(ErrorKind::usage, "learning rate schedule: the boundaries do not ascend");
   for (double value : s.values) check_rate("a value", value);
 }

@@ -55,7 +55,9 @@ TEST_CASE("replicates without a value are left out and too many of them leave no
   const std::vector<int32_t> labels{1, 0, 0, 0, 0, 0, 0, 0};  // the one positive is not drawn in a third of the replicates
   const std::vector<double> scores{0.5, 0.1, 0.2, 0.3, 0.6, 0.4, 0.1, 0.2};
   const Ranking ranking(labels, scores);
-  const auto compute = [&](std::span<const uint32_t> times, std::span<double> values) { values[0] = ranking.roc_auc(times), values[1] = times[0]; };
+  const auto compute = [&](std::span<const uint32_t> times, std::span<double> values) {
+    values[0] = ranking.roc_auc(times), values[1] = times[0];
+  };
   const auto r = bootstrap(each_alone(8), 2, compute, {.replicates = 400});
   CHECK(r[0].undefined > 80);
   CHECK((std::isnan(r[0].percentile.low) && std::isnan(r[0].se)));

@@ -68,6 +68,10 @@ TEST_CASE("a cycled polynomial starts again at each multiple") {
   }
 }
 
+TEST_CASE("a warm-up of no steps begins at its target") {
+  CHECK(learning_rate(CosineDecay{.initial_learning_rate = 0.1, .decay_steps = 10, .warmup_target = 0.5, .warmup_steps = 0}, 0) == 0.5f);
+}
+
 TEST_CASE("a constant schedule is constant") {
   CHECK(learning_rate(ConstantSchedule{1e-3}, 0) == 1e-3f);
   CHECK(learning_rate(ConstantSchedule{1e-3}, 1 << 30) == 1e-3f);

@@ -43,8 +43,11 @@ TEST_CASE("early stopping follows Keras epoch by epoch") {
   for (const Json& c : golden["cases"]) {
     CAPTURE(c.dump());
     const Json& k = c["kwargs"];
-    EarlyStoppingOptions options{.direction = direction(k), .patience = k.at("patience"), .min_delta = k.value("min_delta", 0.0),
-                                 .start_from_epoch = k.value("start_from_epoch", int64_t(0)), .restore_best_weights = k.at("restore_best_weights")};
+    EarlyStoppingOptions options{.direction = direction(k),
+                                 .patience = k.at("patience"),
+                                 .min_delta = k.value("min_delta", 0.0),
+                                 .start_from_epoch = k.value("start_from_epoch", int64_t(0)),
+                                 .restore_best_weights = k.at("restore_best_weights")};
     if (k.contains("baseline")) options.baseline = k["baseline"].get<double>();
     EarlyStoppingState state;
     int64_t epoch = 0, weights = 0, kept = -1;

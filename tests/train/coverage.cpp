@@ -159,7 +159,10 @@ TEST_CASE("calibrated scores stay below their chance error in 97.5 of 100 cases"
     RandomStream r(5, Purpose::test, 44, s);
     std::vector<double> scores;
     Groups pairs;
-    for (uint32_t i = 0; i < kImages; ++i) scores.push_back(1 / (1 + std::exp(-2 * normal(r)))), pairs.of_image.push_back(i / 2);
+    for (uint32_t i = 0; i < kImages; ++i) {
+      scores.push_back(i % 2 ? scores.back() : 1 / (1 + std::exp(-2 * normal(r))));
+      pairs.of_image.push_back(i / 2);
+    }
     pairs.names.resize(kImages / 2);
     CalibrationError alone, shared;  // shared: both images of a patient have the same luck
     double luck = 0;
@@ -171,7 +174,8 @@ TEST_CASE("calibrated scores stay below their chance error in 97.5 of 100 cases"
     below += alone.value() <= chance_calibration_error(scores, each_alone(kImages), 0.975, 200, s);
     below_clustered += shared.value() <= chance_calibration_error(scores, pairs, 0.975, 200, s);
   }
-  for (int count : {below, below_clustered}) CHECK(test::close(count / double(kSimulations), 0.975, 0.005 + four_errors(0.975, kSimulations), 0));
+  for (int count : {below, below_clustered})
+    CHECK(test::close(count / double(kSimulations), 0.975, 0.005 + four_errors(0.975, kSimulations), 0));
 }
 
 }  // namespace ptrain::metrics

@@ -77,6 +77,7 @@ TEST_CASE("binomial probabilities and tails keep their digits") {  // mpmath: ex
     CHECK(close(binomial_pmf(r.k, r.n, r.p), r.pmf, 0, 3e-14));
     CHECK(close(binomial_cdf(r.k, r.n, r.p), r.cdf, 0, 3e-14));
   }
+  CHECK(close(binomial_pmf(8, 16, 0.5), 12870.0 / 65536, 0, 3e-15));  // the smallest n of Stirling's series
   CHECK(binomial_pmf(-1, 5, 0.5) == 0);
   CHECK(binomial_pmf(6, 5, 0.5) == 0);
   CHECK(binomial_pmf(0, 5, 0) == 1);
@@ -132,11 +133,19 @@ TEST_CASE("a compensated sum keeps what plain addition loses") {
 }
 
 TEST_CASE("random streams differ by seed and stream and replicate and repeat exactly") {
-  const auto first = [](uint64_t seed, uint32_t stream, uint32_t replicate) { return RandomStream(seed, Purpose::test, stream, replicate).bits(); };
+  const auto first = [](uint64_t seed, uint32_t stream, uint32_t replicate) {
+    return RandomStream(seed, Purpose::test, stream, replicate).bits();
+  };
   CHECK(first(1, 2, 3) == first(1, 2, 3));
   CHECK(first(1, 2, 3) != first(2, 2, 3));
   CHECK(first(1, 2, 3) != first(1, 3, 3));
   CHECK(first(1, 2, 3) != first(1, 2, 4));
+  RandomStream words(1, Purpose::test, 2, 3);  // the counter that the header promises
+  for (uint32_t block = 0; block < 2; ++block) {
+    const Philox4 four = philox(1, {{uint32_t(Purpose::test) << 24 | 2, 3, block, 0}});
+    CHECK(words.bits() == (uint64_t(four.v[0]) << 32 | four.v[1]));
+    CHECK(words.bits() == (uint64_t(four.v[2]) << 32 | four.v[3]));
+  }
   RandomStream r(0, Purpose::test, 0, 0);
   double sum = 0;
   std::array<int, 7> seen{};

@@ -44,11 +44,11 @@ const EvaluationOptions kQuick{.bootstrap_replicates = 200};
 
 TEST_CASE("an evaluation names every metric with its interval") {
   const Json j = to_json(evaluate(drawn(40, 2, 0), {.threshold = 0.45, .bootstrap_replicates = 200}));
-  for (const char* key : {"n", "classes", "positive", "positives", "patients", "threshold", "confusion", "tn", "fp", "fn", "tp", "auc_ci95_logit", "auc_se",
-                          "at_0.5", "per_patient", "intervals", "warnings"})
+  for (const char* key : {"n", "classes", "positive", "positives", "patients", "threshold", "confusion", "tn", "fp", "fn", "tp",
+                          "auc_ci95_logit", "auc_se", "at_0.5", "per_patient", "intervals", "warnings"})
     CHECK_MESSAGE(j.contains(key), key);
-  for (const char* name : {"accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc", "cohen_kappa", "auc",
-                           "average_precision", "brier", "log_loss", "ece_positive", "ece_confidence"}) {
+  for (const char* name : {"accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc", "cohen_kappa",
+                           "auc", "average_precision", "brier", "log_loss", "ece_positive", "ece_confidence"}) {
     CAPTURE(name);
     const Json ci = j[std::string(name) + "_ci95"];
     REQUIRE(ci.is_array());
@@ -79,7 +79,8 @@ TEST_CASE("the bootstrap of an evaluation is the bootstrap by patient") {
   const std::vector<int32_t> labels = p.labels_against(1);
   const std::vector<double> scores = p.scores(1);
   const Ranking ranking(labels, scores);
-  const auto r = bootstrap(group_by(p.patients), 1, [&](auto times, auto values) { values[0] = ranking.roc_auc(times); }, {.replicates = 300, .seed = 9});
+  const auto r = bootstrap(group_by(p.patients), 1, [&](auto times, auto values) { values[0] = ranking.roc_auc(times); },
+                           {.replicates = 300, .seed = 9});
   CHECK(e.metric("auc").ci95_patient.low == r[0].percentile.low);
   CHECK(e.metric("auc").ci95_patient.high == r[0].percentile.high);
   CHECK(e.metric("accuracy").ci95_patient.width() > 0);
@@ -129,7 +130,8 @@ TEST_CASE("three classes are means over classes and each against the rest") {
 TEST_CASE("what is undefined is null and said") {
   Predictions one_class{{"NORMAL", "PNEUMONIA"}, {1, 1, 1}, {0.2, 0.8, 0.6, 0.4, 0.1, 0.9}, {}};
   const Json j = to_json(evaluate(one_class, kQuick));
-  for (const char* key : {"auc", "auc_ci95", "auc_ci95_logit", "auc_se", "specificity", "specificity_ci95", "balanced_accuracy", "cohen_kappa", "cohen_kappa_ci95"})
+  for (const char* key : {"auc", "auc_ci95", "auc_ci95_logit", "auc_se", "specificity", "specificity_ci95", "balanced_accuracy",
+                          "cohen_kappa", "cohen_kappa_ci95"})
     CHECK_MESSAGE(j[key].is_null(), key);
   CHECK(j["sensitivity"].is_number());
   REQUIRE(j["warnings"].size() == 1);
@@ -153,6 +155,26 @@ TEST_CASE("what is undefined is null and said") {
   CHECK(a["per_class"][2]["auc"].is_null());
   CHECK(a["auc"].is_number());
   CHECK(a["warnings"].dump().find("no image is C") != std::string::npos);
+}
+
+TEST_CASE("the interval of a calibration error begins at 0 when the scores are calibrated") {
+  statistics::RandomStream r(7, Purpose::test, 51, 0);
+  Predictions calibrated{{"a", "b"}, {}, {}, {}}, certain = calibrated;
+  for (int i = 0; i < 120; ++i) {
+    const double s = r.unit(), sure = s < 0.5 ? 0.01 : 0.99;
+    calibrated.labels.push_back(r.unit() < s), certain.labels.push_back(r.unit() < s);
+    calibrated.probabilities.insert(calibrated.probabilities.end(), {1 - s, s});
+    certain.probabilities.insert(certain.probabilities.end(), {1 - sure, sure});  // right in three of four cases
+  }
+  for (const char* name : {"ece_positive", "ece_confidence"}) {
+    CAPTURE(name);
+    const Metric good = evaluate(calibrated, kQuick).metric(name), bad = evaluate(certain, kQuick).metric(name);
+    CHECK(good.value > 0);
+    CHECK(good.ci95.low == 0);
+    CHECK(good.ci95.high >= good.value);
+    CHECK(bad.ci95.low > 0.05);
+    CHECK(bad.ci95.contains(bad.value));
+  }
 }
 
 TEST_CASE("without replicates there are only the intervals that need none") {

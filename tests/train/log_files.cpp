@@ -30,10 +30,12 @@ std::string message(auto f) {
 
 TEST_CASE("numbers are printed as Python prints them") {  // Python 3.11: repr()
   const std::pair<double, const char*> table[] = {
-      {0.1, "0.1"}, {1, "1.0"}, {-2.5, "-2.5"}, {0, "0.0"}, {-0.0, "-0.0"}, {1e-4, "0.0001"}, {1e-5, "1e-05"}, {1.234e-5, "1.234e-05"},
-      {1e15, "1000000000000000.0"}, {9999999999999998.0, "9999999999999998.0"}, {1e16, "1e+16"}, {123456789012345680.0, "1.2345678901234568e+17"},
-      {1e22, "1e+22"}, {5e-324, "5e-324"}, {1.7976931348623157e308, "1.7976931348623157e+308"}, {0.0010000000474974513, "0.0010000000474974513"},
-      {double(0.1f), "0.10000000149011612"}, {100, "100.0"}, {NAN, "nan"}, {INFINITY, "inf"}, {-INFINITY, "-inf"}};
+      {0.1, "0.1"}, {1, "1.0"}, {-2.5, "-2.5"}, {0, "0.0"}, {-0.0, "-0.0"}, {100, "100.0"},
+      {1e-4, "0.0001"}, {1e-5, "1e-05"}, {1.234e-5, "1.234e-05"}, {5e-324, "5e-324"},
+      {1e15, "1000000000000000.0"}, {9999999999999998.0, "9999999999999998.0"}, {1e16, "1e+16"}, {1e22, "1e+22"},
+      {123456789012345680.0, "1.2345678901234568e+17"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
+      {0.0010000000474974513, "0.0010000000474974513"}, {double(0.1f), "0.10000000149011612"},
+      {NAN, "nan"}, {INFINITY, "inf"}, {-INFINITY, "-inf"}};
   for (const auto& [value, want] : table) CHECK(python_repr(value) == want);
 }
 
@@ -46,7 +48,8 @@ TEST_CASE("the history is the file that Keras writes") {
       "2,0.4000000059604645,0.0010000000474974513,0.9205449819564819,0.4000000059604645,0.9193412661552429\r\n";
   const TempDir temp;
   const auto logs = [](double loss, double val_loss) {
-    return Logs{{"loss", loss}, {"accuracy", double(0.4f)}, {"val_accuracy", double(0.4f)}, {"val_loss", val_loss}, {"learning_rate", double(1e-3f)}};
+    const double accuracy = double(0.4f), rate = double(1e-3f);
+    return Logs{{"loss", loss}, {"accuracy", accuracy}, {"val_accuracy", accuracy}, {"val_loss", val_loss}, {"learning_rate", rate}};
   };
   {
     CsvLogger csv(temp / "history.csv");

@@ -88,17 +88,20 @@ TEST_CASE("the evaluation holds the same numbers") {
     Predictions p{.classes = {"NORMAL", "PNEUMONIA"}, .labels = g["labels"], .probabilities = {}, .patients = {}};
     for (double s : g["scores"].get<std::vector<double>>()) p.probabilities.insert(p.probabilities.end(), {1 - s, s});
     const nlohmann::ordered_json j = to_json(evaluate(p, {.bootstrap_replicates = 40}));
-    for (const auto& [ours, theirs] : {std::pair("accuracy", "accuracy"), {"auc", "roc_auc"}, {"sensitivity", "sensitivity"}, {"specificity", "specificity"},
-                                       {"precision", "precision"}, {"npv", "npv"}, {"f1", "f1"}, {"mcc", "mcc"}, {"balanced_accuracy", "balanced_accuracy"},
-                                       {"cohen_kappa", "cohen_kappa"}, {"brier", "brier"}, {"average_precision", "average_precision"},
-                                       {"ece_positive", "ece_positive_15"}, {"ece_confidence", "ece_confidence_15"}}) {
+    const std::pair<const char*, const char*> names[] = {
+        {"accuracy", "accuracy"}, {"balanced_accuracy", "balanced_accuracy"}, {"sensitivity", "sensitivity"},
+        {"specificity", "specificity"}, {"precision", "precision"}, {"npv", "npv"}, {"f1", "f1"}, {"mcc", "mcc"},
+        {"cohen_kappa", "cohen_kappa"}, {"brier", "brier"}, {"auc", "roc_auc"}, {"average_precision", "average_precision"},
+        {"ece_positive", "ece_positive_15"}, {"ece_confidence", "ece_confidence_15"}};
+    for (const auto& [ours, theirs] : names) {
       CAPTURE(ours);
       CHECK(agrees(number(j.at(ours)), g[theirs]));
       CHECK(agrees(number(j["at_0.5"].value(ours, j.at(ours))), g[theirs]));
     }
     CHECK(agrees(number(j["log_loss"]), g["log_loss"], 1e-9));
     CHECK(j["n"] == g["n"]);
-    CHECK(j["confusion"].dump() == Json{{g["confusion_tn_fp_fn_tp"][0], g["confusion_tn_fp_fn_tp"][1]}, {g["confusion_tn_fp_fn_tp"][2], g["confusion_tn_fp_fn_tp"][3]}}.dump());
+    const Json& counts = g["confusion_tn_fp_fn_tp"];
+    CHECK(j["confusion"].dump() == Json{{counts[0], counts[1]}, {counts[2], counts[3]}}.dump());
     CHECK(j["auc_ci95"].is_null() == (g["delong"].is_null()));
     for (const char* name : {"accuracy", "sensitivity", "specificity", "precision"}) {
       const auto& ci = j[std::string(name) + "_ci95"];

@@ -1,5 +1,11 @@
 #include "train/progress.hpp"
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
 #include <sstream>
 
 #include "tests/support/support.hpp"
@@ -138,6 +144,35 @@ TEST_CASE("quiet shows nothing and asks no clock") {
   p.message("nobody hears this");
   CHECK(stderr_screen(true).out == nullptr);
   CHECK(stderr_screen(false).out != nullptr);
+}
+
+TEST_CASE("standard error is asked whether it is a terminal and how wide") {
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY);
+  if (master < 0 || ::grantpt(master) != 0 || ::unlockpt(master) != 0) return test::skip("terminal", "no pseudo terminal can be made here");
+  const int terminal = ::open(::ptsname(master), O_RDWR | O_NOCTTY), saved = ::dup(STDERR_FILENO), nowhere = ::open("/dev/null", O_WRONLY);
+  REQUIRE(terminal >= 0);
+  const winsize size{.ws_row = 24, .ws_col = 61, .ws_xpixel = 0, .ws_ypixel = 0};
+  ::ioctl(terminal, TIOCSWINSZ, &size);
+  const auto set = [](const char* name, std::optional<std::string> value) { value ? ::setenv(name, value->c_str(), 1) : ::unsetenv(name); };
+  const auto now = [](const char* name) { return std::getenv(name) ? std::optional<std::string>(std::getenv(name)) : std::nullopt; };
+  const auto old_term = now("TERM"), old_colour = now("NO_COLOR");
+  // The screen that these settings give, with standard error on `file`: its width (0: no terminal) and whether it has colour.
+  const auto screen = [&](int file, std::optional<std::string> term, std::optional<std::string> no_colour) {
+    set("TERM", term), set("NO_COLOR", no_colour);
+    ::dup2(file, STDERR_FILENO);
+    const Screen s = stderr_screen(false);
+    const std::pair<int, bool> result{s.columns ? s.columns() : 0, s.colour};
+    ::dup2(saved, STDERR_FILENO);
+    return result;
+  };
+  CHECK(screen(terminal, "xterm", {}) == std::pair(61, true));
+  CHECK(screen(terminal, "xterm", "") == std::pair(61, true));  // no-color.org: only when it is not empty
+  CHECK(screen(terminal, "xterm", "1") == std::pair(61, false));
+  CHECK(screen(terminal, "dumb", {}) == std::pair(0, false));
+  CHECK(screen(terminal, {}, {}) == std::pair(0, false));
+  CHECK(screen(nowhere, "xterm", {}) == std::pair(0, false));
+  set("TERM", old_term), set("NO_COLOR", old_colour);
+  for (int file : {master, terminal, saved, nowhere}) ::close(file);
 }
 
 TEST_CASE("times are written as clocks show them") {

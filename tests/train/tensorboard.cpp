@@ -101,7 +101,7 @@ TEST_CASE("the file begins with its version") {
 }
 
 TEST_CASE("a scalar is byte for byte what TensorFlow writes") {
-  // TensorFlow 2.21: tf.compat.v1.summary.FileWriter(...).add_summary(Summary with tag "loss" and simple_value 0.5, step 3), the whole record
+  // TensorFlow 2.21: tf.compat.v1.summary.FileWriter(…).add_summary(summary, 3), tag "loss", simple_value 0.5; the whole record
   const char bytes[] =
       "\x1a\x00\x00\x00\x00\x00\x00\x00\x12\x9b\xd8-\t+\x9ak\x9b\x1d\xc1\xda"
       "A\x10\x03*\r\n\x0b\n\x04loss\x15\x00\x00\x00?\n\x1e\xb0+";

@@ -63,9 +63,10 @@ TEST_CASE("thresholds at the ends of the scores") {
   const ChosenThreshold lowest = youden_threshold(Labels{1, 1, 0}, Scores{0.4, 0.4, 0.4});
   CHECK(lowest.threshold == 0.2);
   CHECK(lowest.confusion == Confusion{.tn = 0, .fp = 1, .fn = 0, .tp = 2});
-  const double just_below = std::nextafter(0.5, 0);
-  const ChosenThreshold neighbours = youden_threshold(Labels{0, 1}, Scores{just_below, 0.5});
-  CHECK(confusion_at(Labels{0, 1}, Scores{just_below, 0.5}, neighbours.threshold) == Confusion{.tn = 1, .fp = 0, .fn = 0, .tp = 1});
+  for (double low : {0.5, std::nextafter(0.5, 0), std::nextafter(0.5, 1)}) {  // neighbouring numbers: half way is one of them
+    const Scores s{low, std::nextafter(low, 1)};
+    CHECK(confusion_at(Labels{0, 1}, s, youden_threshold(Labels{0, 1}, s).threshold) == Confusion{.tn = 1, .fp = 0, .fn = 0, .tp = 1});
+  }
 }
 
 TEST_CASE("the threshold makes the decisions that were counted") {  // and no other point of the curve does better, on random sets with ties
@@ -111,7 +112,8 @@ TEST_CASE("operating points are read as they are written") {
   CHECK(choose_threshold(parse_operating_point("spec=1"), kLabels, kScores).score == 0.9);
   const ChosenThreshold fixed = choose_threshold(parse_operating_point("0.65"), kLabels, kScores);
   CHECK((fixed.threshold == 0.65 && fixed.confusion.tp == 2 && fixed.confusion.fp == 1));
-  for (const char* bad : {"", "Youden", "sens", "sens=", "sens=0", "sens=1.1", "sens=-1", "spec=x", "prec=0.9", "nan", "2", "0.5 ", "sens=0.9;"}) {
+  for (const char* bad :
+       {"", "Youden", "sens", "sens=", "sens=0", "sens=1.1", "sens=-1", "spec=x", "prec=0.9", "nan", "2", "0.5 ", "sens=0.9;"}) {
     CAPTURE(bad);
     CHECK(kind([&] { parse_operating_point(bad); }) == ErrorKind::usage);
   }

@@ -9,7 +9,8 @@
 
 namespace ptrain::metrics {
 
-BinaryStatistics::BinaryStatistics(std::span<const int32_t> labels, std::span<const double> scores, double threshold) : ranking_(labels, scores) {
+BinaryStatistics::BinaryStatistics(std::span<const int32_t> labels, std::span<const double> scores, double threshold)
+    : ranking_(labels, scores) {
   check_probabilities("evaluation", labels, scores);
   images_.reserve(labels.size());
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -41,7 +42,8 @@ void BinaryStatistics::operator()(std::span<const uint32_t> times, std::span<dou
   const double n = double(c.n());
   const std::array<double, kNames.size()> all{
       accuracy(c), balanced_accuracy(c), sensitivity(c), specificity(c), precision(c), npv(c), f1(c), mcc(c), cohen_kappa(c),
-      ranking_.roc_auc(times), ranking_.average_precision(times), brier.value() / n, loss.value() / n, positive.value(), confidence.value()};
+      ranking_.roc_auc(times), ranking_.average_precision(times),
+      brier.value() / n, loss.value() / n, positive.value(), confidence.value()};
   std::ranges::copy(all, values.begin());
 }
 

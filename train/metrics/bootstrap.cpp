@@ -14,7 +14,8 @@ namespace {
 
 // The patients of each stratum.
 std::vector<std::vector<uint32_t>> strata_of(const Groups& groups, const std::vector<int32_t>& strata) {
-  REQUIRE_THAT(strata.empty() || strata.size() == groups.count(), "bootstrap: ", strata.size(), " strata for ", groups.count(), " patients");
+  REQUIRE_THAT(strata.empty() || strata.size() == groups.count(), "bootstrap: ", strata.size(), " strata for ", groups.count(),
+               " patients");
   std::map<int32_t, std::vector<uint32_t>> members;
   for (uint32_t g = 0; g < groups.count(); ++g) members[strata.empty() ? 0 : strata[g]].push_back(g);
   std::vector<std::vector<uint32_t>> lists;

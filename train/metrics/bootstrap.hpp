@@ -29,9 +29,9 @@ struct BootstrapResult {
 using Statistics = std::function<void(std::span<const uint32_t> times, std::span<double> values)>;
 
 // Draws as many patients as there are, with replacement, each with all of its images (the cluster bootstrap: images of one patient are
-// alike, and intervals that ignore this are too narrow). Percentile intervals, not BCa: they need no jackknife over patients, and reading them
-// needs no explanation; the simulations in the tests say how well they cover. One patient alone gives no interval. Bit for bit the same for
-// the same seed, whatever the machine. Time: replicates × one call of `compute`.
+// alike, and intervals that ignore this are too narrow: tests/train/coverage.cpp). Percentile intervals, not BCa: they need no jackknife
+// over patients, and reading them needs no explanation. One patient alone gives no interval. The draws are the same for the same seed,
+// whatever the machine. Time: replicates × one call of `compute`.
 std::vector<BootstrapResult> bootstrap(const Groups& groups, size_t count, const Statistics& compute, const BootstrapOptions& options = {});
 
 }  // namespace ptrain::metrics

@@ -33,8 +33,8 @@ class CalibrationError {
 };
 
 // The quantile of the calibration error that perfectly calibrated scores show by chance: each replicate draws the events anew with the
-// scores as their probabilities (consistency resampling; Bröcker and Smith, Weather and Forecasting 22, 2007). One random number a patient, so
-// that the images of a patient share their luck. An observed error below this says nothing against the scores.
+// scores as their probabilities (consistency resampling; Bröcker and Smith, Weather and Forecasting 22, 2007). One random number a
+// patient, so that the images of a patient share their luck. An observed error below this says nothing against the scores.
 double chance_calibration_error(std::span<const double> scores, const Groups& groups, double quantile, int replicates, uint64_t seed);
 
 }  // namespace ptrain::metrics

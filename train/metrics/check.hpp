@@ -13,7 +13,8 @@ namespace ptrain::metrics {
 inline void check_finite(const char* what, std::span<const double> scores) {
   for (size_t i = 0; i < scores.size(); ++i)
     if (!std::isfinite(scores[i]))
-      fail(ErrorKind::diverged, what, ": score ", i, " of ", scores.size(), " is ", scores[i], "; the model gives no number here, so there is nothing to measure");
+      fail(ErrorKind::diverged, what, ": score ", i, " of ", scores.size(), " is ", scores[i],
+           "; the model gives no number here, so there is nothing to measure");
 }
 
 // As many labels as scores, at least one, every label 0 or 1, every score finite.

@@ -71,7 +71,8 @@ DelongAuc delong(std::span<const int32_t> labels, std::span<const double> scores
   return r;
 }
 
-DelongPaired delong_paired(std::span<const int32_t> labels, std::span<const double> first, std::span<const double> second, double confidence) {
+DelongPaired delong_paired(std::span<const int32_t> labels, std::span<const double> first, std::span<const double> second,
+                           double confidence) {
   check_binary("delong_paired", labels, first);
   check_binary("delong_paired", labels, second);
   const double width = statistics::normal_width(confidence);

@@ -28,6 +28,7 @@ struct DelongPaired {
   double p = kUndefined;  // 1 when the two rank alike everywhere; NaN when the variance is 0 and the difference is not, or unknown
   Interval ci;            // of the difference
 };
-DelongPaired delong_paired(std::span<const int32_t> labels, std::span<const double> first, std::span<const double> second, double confidence = 0.95);
+DelongPaired delong_paired(std::span<const int32_t> labels, std::span<const double> first, std::span<const double> second,
+                           double confidence = 0.95);
 
 }  // namespace ptrain::metrics

@@ -21,7 +21,8 @@ std::vector<Metric> estimate(const Kind& compute, const Groups& groups, bool pat
   compute(std::vector<uint32_t>(groups.of_image.size(), 1), values);
   std::vector<BootstrapResult> drawn(count);
   if (options.bootstrap_replicates > 0)
-    drawn = bootstrap(groups, count, [&](auto times, auto to) { compute(times, to); }, {.replicates = options.bootstrap_replicates, .seed = options.seed});
+    drawn = bootstrap(groups, count, [&](auto times, auto to) { compute(times, to); },
+                      {.replicates = options.bootstrap_replicates, .seed = options.seed});
   std::vector<Metric> metrics;
   for (size_t i = 0; i < count; ++i) {
     Metric m{.name = std::string(Kind::kNames[i]), .value = values[i], .ci95 = drawn[i].percentile, .ci95_patient = {}};
@@ -123,10 +124,10 @@ void evaluate_multiclass(Evaluation& e, const Predictions& p, const Groups& grou
     const std::vector<double> scores = p.scores(c);
     ClassEvaluation one{p.classes[size_t(c)], e.matrix.labelled(c), e.matrix.one_vs_rest(c), {}};
     const Confusion& m = one.confusion;
-    for (const auto& [name, value] : {std::pair("sensitivity", sensitivity(m)), {"specificity", specificity(m)}, {"precision", precision(m)},
-                                      {"npv", npv(m)}, {"f1", f1(m)}, {"auc", roc_auc(labels, scores)},
-                                      {"average_precision", average_precision(labels, scores)}})
-      one.metrics.push_back({name, value, {}, {}});
+    const std::pair<const char*, double> values[] = {
+        {"sensitivity", sensitivity(m)}, {"specificity", specificity(m)}, {"precision", precision(m)}, {"npv", npv(m)}, {"f1", f1(m)},
+        {"auc", roc_auc(labels, scores)}, {"average_precision", average_precision(labels, scores)}};
+    for (const auto& [name, value] : values) one.metrics.push_back({name, value, {}, {}});
     put_wilson(one.metrics, m);
     named(one.metrics, "auc").ci95 = delong(labels, scores).wald;
     if (one.n == 0) e.warnings.push_back(concat("no image is ", one.name, ": means over classes leave it out"));

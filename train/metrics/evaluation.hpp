@@ -73,9 +73,9 @@ struct Evaluation {
 // Error{diverged} for a probability that is not finite, Error{usage} for a positive class or a threshold that cannot be.
 Evaluation evaluate(const Predictions& predictions, const EvaluationOptions& options = {});
 
-// Keys: n, classes, positive, positives, patients, threshold, each metric by its name with `<name>_ci95` (and `<name>_ci95_patient`), confusion
-// (the matrix; two classes: [[tn, fp], [fn, tp]] and tn, fp, fn, tp), auc_ci95_logit, at_0.5 {…}, per_class […], per_patient {…}, intervals {how they
-// were made}, warnings. Undefined numbers and intervals are null.
+// Keys: n, classes, positive, positives, patients, threshold, each metric by its name with `<name>_ci95` (and `<name>_ci95_patient`),
+// confusion (the matrix; two classes: [[tn, fp], [fn, tp]], and tn, fp, fn, tp), auc_ci95_logit, auc_se, at_0.5 {…}, per_class […],
+// per_patient {…}, intervals {how they were made}, warnings. Undefined numbers and intervals are null.
 nlohmann::ordered_json to_json(const Evaluation& evaluation);
 nlohmann::ordered_json to_json(const Interval& interval);  // [low, high], or null
 

@@ -33,8 +33,8 @@ Json matrix(const ConfusionMatrix& m) {
 }
 
 Json how(const Evaluation& e) {
-  const std::string drawn = concat("bootstrap by ", e.patients < 0 ? "image" : "patient", ", ", e.options.bootstrap_replicates, " replicates, seed ",
-                                   e.options.seed);
+  const std::string drawn = concat("bootstrap by ", e.patients < 0 ? "image" : "patient", ", ", e.options.bootstrap_replicates,
+                                   " replicates, seed ", e.options.seed);
   return {{"proportions", "Wilson, images independent"},
           {"auc", "DeLong (Wald), images independent; the logit interval covers better near 1"},
           {"calibration errors", "basic " + drawn + "; from 0 when calibrated scores would show as much"},

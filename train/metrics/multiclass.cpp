@@ -54,8 +54,8 @@ ConfusionMatrix confusion_matrix(std::span<const int32_t> labels, std::span<cons
   REQUIRE_THAT(labels.size() == predicted.size(), "confusion_matrix: ", labels.size(), " labels and ", predicted.size(), " predictions");
   ConfusionMatrix m(classes);
   for (size_t i = 0; i < labels.size(); ++i) {
-    REQUIRE_THAT(labels[i] >= 0 && labels[i] < classes && predicted[i] >= 0 && predicted[i] < classes, "confusion_matrix: label ", labels[i],
-                 " and prediction ", predicted[i], " of ", classes, " classes");
+    REQUIRE_THAT(labels[i] >= 0 && labels[i] < classes && predicted[i] >= 0 && predicted[i] < classes, "confusion_matrix: label ",
+                 labels[i], " and prediction ", predicted[i], " of ", classes, " classes");
     ++m.at(labels[i], predicted[i]);
   }
   return m;

@@ -43,13 +43,13 @@ double mcc(const ConfusionMatrix& m);          // Gorodkin 2004; 0 when undefine
 double cohen_kappa(const ConfusionMatrix& m);  // NaN when the labels are of one class
 
 // All metrics at once, with image i counted times[i] times. AUC and average precision are means over one-vs-rest values of the classes
-// that have labels and do not have all of them (scikit-learn: multi_class="ovr", average="macro"); Brier score is Σ_k (p_k − [label = k])² per image.
-// In a bootstrap replicate that misses one of those classes the means are NaN.
+// that have labels and do not have all of them (scikit-learn: multi_class="ovr", average="macro"); the Brier score is
+// Σ_k (p_k − [label = k])² per image. In a bootstrap replicate that misses one of those classes the means are NaN.
 class MulticlassStatistics {
  public:
-  static constexpr std::array<std::string_view, 12> kNames{"accuracy", "balanced_accuracy", "specificity", "precision",
-                                                           "f1",       "mcc",               "cohen_kappa", "auc",
-                                                           "average_precision", "brier", "log_loss", "ece_confidence"};
+  static constexpr std::array<std::string_view, 12> kNames{
+      "accuracy", "balanced_accuracy", "specificity", "precision", "f1", "mcc", "cohen_kappa",
+      "auc", "average_precision", "brier", "log_loss", "ece_confidence"};
   explicit MulticlassStatistics(const Predictions& predictions);  // checked
   void operator()(std::span<const uint32_t> times, std::span<double> values) const;
 

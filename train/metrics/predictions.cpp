@@ -32,11 +32,13 @@ void check(const Predictions& p) {
   const size_t n = p.size(), k = p.classes.size();
   REQUIRE_THAT(k >= 2, "predictions of ", k, " classes");
   REQUIRE_THAT(n > 0, "there are no predictions to evaluate");
-  REQUIRE_THAT(p.probabilities.size() == n * k, "predictions: ", n, " labels, ", k, " classes and ", p.probabilities.size(), " probabilities");
+  REQUIRE_THAT(p.probabilities.size() == n * k, "predictions: ", n, " labels, ", k, " classes and ", p.probabilities.size(),
+               " probabilities");
   REQUIRE_THAT(p.patients.empty() || p.patients.size() == n, "predictions: ", n, " labels and ", p.patients.size(), " patients");
   check_finite("predictions", p.probabilities);
   for (size_t i = 0; i < n; ++i) {
-    REQUIRE_THAT(p.labels[i] >= 0 && size_t(p.labels[i]) < k, "predictions: label ", p.labels[i], " of image ", i, " is none of ", k, " classes");
+    REQUIRE_THAT(p.labels[i] >= 0 && size_t(p.labels[i]) < k, "predictions: label ", p.labels[i], " of image ", i, " is none of ", k,
+                 " classes");
     double sum = 0;
     for (size_t c = 0; c < k; ++c) {
       const double v = p.probabilities[i * k + c];

@@ -1,5 +1,6 @@
 #include "train/metrics/threshold.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -26,14 +27,14 @@ ChosenThreshold choice(const std::vector<ThresholdCounts>& counts, int64_t at) {
   const bool lowest = at + 1 == int64_t(counts.size());
   const double below = lowest ? 0 : counts[size_t(at + 1)].score;
   const int64_t fp = at < 0 ? 0 : counts[size_t(at)].fp, tp = at < 0 ? 0 : counts[size_t(at)].tp;
-  // Above the highest score: half way to 1, or just above 1.
-  double threshold = at < 0 ? (below < 1 ? below + (1 - below) / 2 : std::nextafter(1.0, 2.0)) : below + (above - below) / 2;
-  if (threshold <= below && !lowest) threshold = at < 0 ? std::nextafter(below, 2.0) : above;  // the two are neighbouring numbers
+  double threshold = below + (std::min(above, 1.0) - below) / 2;  // above the highest score: half way to 1
+  if (threshold <= below && !lowest) threshold = std::nextafter(below, 2.0);  // the two are neighbouring numbers, or both are 1
   return {threshold, above, {.tn = all.fp - fp, .fp = fp, .fn = all.tp - tp, .tp = tp}};
 }
 
 void check_target(const char* what, double target) {
-  if (!(target > 0 && target <= 1)) fail(ErrorKind::usage, "a target ", what, " of ", target, " is not possible: it lies above 0 and up to 1");
+  if (!(target > 0 && target <= 1))
+    fail(ErrorKind::usage, "a target ", what, " of ", target, " is not possible: it lies above 0 and up to 1");
 }
 
 }  // namespace
