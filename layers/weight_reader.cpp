@@ -44,17 +44,14 @@ class File {
 }  // namespace
 
 struct WeightFileReader::Impl {
-  explicit Impl(fs::path p) try : path(std::move(p)), source(path) {
+  explicit Impl(const fs::path& p) : path(p), source(p) {
     descriptor.fd = source.fd;
     file = hdf5::open_descriptor(descriptor);
-    if (!file) fail(ErrorKind::weights, H5Fis_hdf5(path.c_str()) > 0 ? "" : "not an HDF5 file, or damaged: ", hdf5::last_error());
     read_attributes();
     read_tensors();
     const Handle root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose);
     for (const hdf5::Child& c : hdf5::children(root))
       if (c.name == "state") find_state(hdf5::open_child(root, "state"), "", 0);
-  } catch (const Error& e) {
-    fail(e.kind(), "reading ", path.string(), ": ", e.what());
   }
   ~Impl() {
     const Session session;
@@ -139,7 +136,11 @@ const T& WeightFileReader::Impl::get(const std::string& name, const char* kind) 
 
 WeightFileReader::WeightFileReader(fs::path path) {
   const Session session;
-  impl_ = std::make_unique<Impl>(std::move(path));
+  try {
+    impl_ = std::make_unique<Impl>(path);
+  } catch (const Error& e) {
+    fail(e.kind(), "reading ", path.string(), ": ", e.what());
+  }
 }
 WeightFileReader::~WeightFileReader() = default;
 

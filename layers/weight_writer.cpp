@@ -90,7 +90,6 @@ WeightFileWriter::Impl::Impl(fs::path target) : path(std::move(target)) {
   const Session session;
   try {
     file = hdf5::create_descriptor(descriptor);
-    check(bool(file), "creating the file");
     weights = group(file, "weights");
     check(hdf5::write_attribute(file, "format_version", kModelFormatVersion), "writing format_version");
   } catch (...) {
