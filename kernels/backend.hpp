@@ -134,7 +134,7 @@ class Backend {
 
   // Optimizers, each over many tensors in one call.
   void optimizer_step(Exec&, const OptimizerRule&, std::span<const OptimizerSlot>, const StepState&);
-  void unscale(Exec&, std::span<const OptimizerSlot>, Buffer scale, Buffer finite);  // dw /= scale; finite = all of dw are finite
+  void unscale(Exec&, std::span<const OptimizerSlot>, Buffer scale, Buffer finite);  // dw /= scale; finite = all quotients are finite
   void update_loss_scale(Exec&, const LossScaleState&, Buffer finite);
   void all_finite(Exec&, Buffer x, Buffer finite);  // int32[1]: 1 or 0
 

@@ -9,6 +9,10 @@ void check_pool(const char* op, const PoolShape& s) {
                s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.window, ", stride ", s.stride, ", padding ", s.pad);
 }
 
+void check_pad(const char* op, const PadShape& s) {
+  REQUIRE_THAT(s.top >= 0 && s.bottom >= 0 && s.left >= 0 && s.right >= 0, op, ": negative padding ", s.top, ",", s.bottom, ",", s.left, ",", s.right);
+}
+
 void check_channels(const ChannelCopy& s) {
   REQUIRE_THAT(s.rows >= 0 && s.count > 0 && s.from >= 0 && s.to >= 0 && s.from + s.count <= s.from_width && s.to + s.count <= s.to_width,
                "copy_channels: channels [", s.from, ", ", s.from + s.count, ") of ", s.from_width, " to [", s.to, ", ", s.to + s.count, ") of ", s.to_width);
@@ -82,16 +86,18 @@ void Backend::fill(Exec& e, double value, Buffer y) {
 }
 
 void Backend::random_uniform(Exec& e, uint64_t seed, uint32_t layer, double low, double high, Buffer y) {
-  Check("random_uniform").floating("y", y, y.size);
+  Check("random_uniform").floating("y", y, y.size).that(y.size <= int64_t(UINT32_MAX), "more elements than the counter has numbers");
   do_random_uniform(e, seed, layer, low, high, y);
 }
 
 void Backend::zero_pad_forward(Exec& e, const PadShape& s, Buffer x, Buffer y) {
+  check_pad("zero_pad_forward", s);
   Check("zero_pad_forward").floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size());
   do_zero_pad_forward(e, s, x, y);
 }
 
 void Backend::zero_pad_backward(Exec& e, const PadShape& s, Buffer dy, Into dx) {
+  check_pad("zero_pad_backward", s);
   Check("zero_pad_backward").floating("dy", dy, s.y_size()).is("dx", dx.buffer, dy.dtype, s.x_size());
   do_zero_pad_backward(e, s, dy, dx);
 }

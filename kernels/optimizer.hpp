@@ -7,11 +7,15 @@
 
 namespace ptrain {
 
-// g: gradient, w: weight, t: number of this step, counted from 1. All in float32.
-//   sgd      v ← momentum·v − lr·g ; w ← w + v             (nesterov: w ← w + momentum·v − lr·g)
-//   adam     m += (g − m)(1 − β₁) ; v += (g² − v)(1 − β₂) ; w −= m · lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ) / (√v + ε)
-//   adamw    as adam, after w −= w · weight_decay · lr
-//   rmsprop  v ← ρ·v + (1 − ρ)·g² ; [centered: a ← ρ·a + (1 − ρ)·g, v − a² below the root] ; s = lr·g / √(v + ε) ; [m ← momentum·m + s] ; w −= s
+// g: gradient, w: weight, t: number of this step, counted from 1. All in float32, one rounding an operation, in the order that is
+// written here (no fused multiply-add), so that every device gives the same bits. 1 − β and 1 − ρ are taken in double, then
+// rounded; βᵗ is the power of the rounded β, taken in double, then rounded.
+//   any      with weight_decay: first w −= w · weight_decay · lr
+//   sgd      w −= g·lr ; with momentum: v ← v·momentum − g·lr ; w += v   (nesterov: w += v·momentum − g·lr)
+//   adam     m += (g − m)(1 − β₁) ; v += (g² − v)(1 − β₂) ; w −= m · (lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)) / (√v + ε)
+//   adamw    adam under the name that people give it when weight_decay is set
+//   rmsprop  v ← ρ·v + (1 − ρ)·g² ; [centered: a ← ρ·a + (1 − ρ)·g, v − a² below the root] ; s = lr·g / √(v + ε) ;
+//            w −= s ; with momentum: m ← momentum·m + s ; w −= m
 enum class OptimizerKind : uint8_t { sgd, adam, adamw, rmsprop };
 
 struct OptimizerRule {
@@ -19,8 +23,9 @@ struct OptimizerRule {
   float learning_rate = 1e-3f;
   float momentum = 0;
   bool nesterov = false;
-  float beta_1 = 0.9f, beta_2 = 0.999f, epsilon = 1e-7f;
-  float rho = 0.9f;
+  double beta_1 = 0.9, beta_2 = 0.999;  // double: 1 − 0.999f is not 0.001f, and Keras uses 0.001f
+  float epsilon = 1e-7f;
+  double rho = 0.9;
   bool centered = false;
   float weight_decay = 0;
 
@@ -50,6 +55,7 @@ struct StepState {
 };
 
 // Dynamic loss scale with Keras' rule: ×2 after `growth_steps` finite steps in a row, ×0.5 and a cleared count after a non-finite one.
+// Unlike Keras' it stays in [2^-126, 2^127]: at infinity or zero every later step would be lost.
 struct LossScaleState {
   Buffer scale;    // float32
   Buffer counter;  // int32: finite steps since the last change

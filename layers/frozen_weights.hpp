@@ -27,10 +27,9 @@ class FrozenWeights {
     return p;
   }
 
-  // Forgets the layers whose weights have changed since.
-  void forget(const std::function<bool(const std::string& layer)>& changed) {
+  void clear() {
     const std::unique_lock lock(mutex_);
-    std::erase_if(packed_, [&](const auto& entry) { return changed(entry.first); });
+    packed_.clear();
   }
 
  private:

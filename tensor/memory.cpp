@@ -1,7 +1,9 @@
 #include "tensor/memory.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 namespace ptrain {
 namespace {
@@ -91,23 +93,26 @@ MemoryPlan PlanRecorder::plan() const {
   return plan;
 }
 
-Arena::Arena(std::shared_ptr<Backend> backend, Device device, std::shared_ptr<const MemoryPlan> plan) : Memory(std::move(backend), device), plan_(std::move(plan)) {
-  if (plan_->total > 0) base_ = static_cast<char*>(this->backend().allocate(plan_->total));
-}
-
 Arena::~Arena() {
-  if (base_) backend().release(base_, plan_->total);
+  if (base_) backend().release(base_, capacity_);
 }
 
-void Arena::rewind() {
+void Arena::begin(std::shared_ptr<const MemoryPlan> plan) {
   REQUIRE_THAT(alive_ == 0, "arena: ", alive_, " tensors of the last pass are still alive");
+  if (plan->total > capacity_) {
+    if (base_) backend().release(base_, std::exchange(capacity_, 0));
+    base_ = nullptr;
+    base_ = static_cast<char*>(backend().allocate(plan->total));
+    capacity_ = plan->total;
+  }
+  plan_ = std::move(plan);
   next_ = 0;
 }
 
 void* Arena::take(int64_t bytes) {
   bytes = rounded(bytes);
-  REQUIRE_THAT(next_ < plan_->blocks.size() && plan_->blocks[next_].bytes == bytes, "arena: request ", next_, " is for ", bytes,
-               " bytes, the plan has ", next_ < plan_->blocks.size() ? plan_->blocks[next_].bytes : 0);
+  REQUIRE_THAT(plan_ && next_ < plan_->blocks.size() && plan_->blocks[next_].bytes == bytes, "arena: request ", next_, " is for ", bytes,
+               " bytes, which is not what the plan has");
   ++alive_;
   return base_ + plan_->blocks[next_++].offset;
 }

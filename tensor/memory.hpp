@@ -73,19 +73,20 @@ class PlanRecorder : public Memory {
   int64_t now_ = 0;
 };
 
-// One allocation that serves a pass by its plan, again and again. Each pass must ask for the same sizes in the same order, begin
-// with rewind(), and let nothing that it made outlive the next rewind(). One thread at a time.
+// One allocation that serves passes by their plans, one after the other. A pass begins with begin(), asks for the sizes of its plan
+// in the same order, and lets nothing that it made outlive the next begin(). One thread at a time.
 class Arena : public Memory {
  public:
-  Arena(std::shared_ptr<Backend> backend, Device device, std::shared_ptr<const MemoryPlan> plan);
+  using Memory::Memory;
   ~Arena() override;
-  void rewind();
+  void begin(std::shared_ptr<const MemoryPlan> plan);  // allocates only when this plan is larger than all before
   void* take(int64_t bytes) override;
   void give_back(void* data, int64_t bytes) noexcept override;
 
  private:
   std::shared_ptr<const MemoryPlan> plan_;
   char* base_ = nullptr;
+  int64_t capacity_ = 0;
   size_t next_ = 0;
   int64_t alive_ = 0;
 };
