@@ -43,7 +43,7 @@ struct MemoryInfo {
 // moving·momentum + batch·(1 − momentum), the variance being the biased one. gamma may be absent: it is 1.
 struct NormTrain {
   Buffer x, gamma, beta, moving_mean, moving_variance;
-  float momentum = 0.99f;
+  double momentum = 0.99;
   Buffer mean, inv_std, y;
 };
 // Inference: y = act(gamma · (x − mean)/√(variance + eps) + beta) with the moving statistics.

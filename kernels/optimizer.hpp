@@ -9,7 +9,7 @@ namespace ptrain {
 
 // g: gradient, w: weight, t: number of this step, counted from 1. All in float32, one rounding an operation, in the order that is
 // written here (no fused multiply-add), so that every device gives the same bits. 1 − β and 1 − ρ are taken in double, then
-// rounded; βᵗ is the power of the rounded β, taken in double, then rounded.
+// rounded; βᵗ is the power of β rounded to float32, taken in double, then rounded (momentum is rounded likewise).
 //   any      with weight_decay: first w −= w · weight_decay · lr
 //   sgd      w −= g·lr ; with momentum: v ← v·momentum − g·lr ; w += v   (nesterov: w += v·momentum − g·lr)
 //   adam     m += (g − m)(1 − β₁) ; v += (g² − v)(1 − β₂) ; w −= m · (lr·√(1 − β₂ᵗ)/(1 − β₁ᵗ)) / (√v + ε)
@@ -20,14 +20,14 @@ enum class OptimizerKind : uint8_t { sgd, adam, adamw, rmsprop };
 
 struct OptimizerRule {
   OptimizerKind kind = OptimizerKind::adam;
-  float learning_rate = 1e-3f;
-  float momentum = 0;
+  double learning_rate = 1e-3;  // doubles for checks in float64; float32 weights use them rounded
+  double momentum = 0;
   bool nesterov = false;
-  double beta_1 = 0.9, beta_2 = 0.999;  // double: 1 − 0.999f is not 0.001f, and Keras uses 0.001f
-  float epsilon = 1e-7f;
+  double beta_1 = 0.9, beta_2 = 0.999;  // and 1 − 0.999f is not 0.001f, which Keras uses
+  double epsilon = 1e-7;
   double rho = 0.9;
   bool centered = false;
-  float weight_decay = 0;
+  double weight_decay = 0;
 
   // How many state tensors of the weight's size the rule keeps: they are zero before the first step.
   int states() const {

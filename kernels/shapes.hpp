@@ -12,7 +12,7 @@ enum class Accumulate : uint8_t { no, yes };  // overwrite the result, or add to
 
 // How many windows fit into a length with `pad` zeros on both sides and `more` zeros at the end.
 constexpr int64_t window_count(int64_t length, int64_t window, int64_t stride, int64_t pad, int64_t more = 0) {
-  return length + 2 * pad + more < window ? 0 : (length + 2 * pad + more - window) / stride + 1;
+  return stride <= 0 || length + 2 * pad + more < window ? 0 : (length + 2 * pad + more - window) / stride + 1;
 }
 
 // y[n,p,q,k] = Σ_{r,s,c} x[n, p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c,k]; zeros outside. `more_h` rows and `more_w`
@@ -61,7 +61,7 @@ struct RowShape {
 // Batch normalisation over the rows of each channel, with an optional activation after it.
 struct NormShape {
   int64_t rows = 0, c = 0;
-  float eps = 1e-3f;
+  double eps = 1e-3;
   Act act = Act::none;
   int64_t size() const { return rows * c; }
 };

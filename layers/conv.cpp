@@ -116,7 +116,7 @@ Scope::ScaleShift Scope::scale_and_shift(const Plan& p) {
   const std::vector<double> beta = values(p.names.bn, "beta"), mean = values(p.names.bn, "moving_mean", Kind::statistic),
                             variance = values(p.names.bn, "moving_variance", Kind::statistic);
   for (size_t i = 0; i < beta.size(); ++i) {
-    f.scale[i] /= std::sqrt(variance[i] + double(p.o.bn.eps));
+    f.scale[i] /= std::sqrt(variance[i] + p.o.bn.eps);
     f.shift[i] = beta[i] + (f.shift[i] - mean[i]) * f.scale[i];
   }
   return f;

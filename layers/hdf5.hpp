@@ -88,7 +88,7 @@ std::vector<std::string> attribute_names(hid_t object);
 // Text may have a fixed or variable length, be ASCII or UTF-8, padded with nulls or spaces.
 std::optional<Attribute> attribute(hid_t object, const std::string& name);
 
-enum class Element { float16, float32, float64, integer, other };
+enum class Element { float16, float32, float64, integer, opaque2, other };  // opaque2: two bytes without a meaning (bfloat16 of Keras)
 struct Dataset {
   Handle handle;
   Shape shape;       // at most four dimensions

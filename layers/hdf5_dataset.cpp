@@ -16,6 +16,7 @@ constexpr size_t kMaxFilters = 4;
 Element element_of(hid_t type) {
   const H5T_class_t kind = H5Tget_class(type);
   if (kind == H5T_INTEGER) return Element::integer;
+  if (kind == H5T_OPAQUE && H5Tget_size(type) == 2) return Element::opaque2;
   if (kind != H5T_FLOAT) return Element::other;
   const size_t size = H5Tget_size(type);
   size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;

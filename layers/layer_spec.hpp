@@ -19,7 +19,7 @@ struct LayerSpec {
   bool bias = false;
   Act act = Act::none;        // Conv2D and Dense with an activation of their own; ReLU, Activation
   bool softmax = false;       // Dense
-  float eps = 0, momentum = 0;  // BatchNormalization
+  double eps = 0, momentum = 0;  // BatchNormalization
   bool gamma = true;
   Padding padding;            // ZeroPadding2D
   int64_t units = 0;          // Dense

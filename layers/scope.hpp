@@ -14,7 +14,7 @@
 namespace ptrain {
 
 struct BnOpts {
-  float eps = 1e-3f, momentum = 0.99f;
+  double eps = 1e-3, momentum = 0.99;
   bool gamma = true;
 };
 

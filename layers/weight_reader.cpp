@@ -99,7 +99,7 @@ void WeightFileReader::Impl::read_tensors() {
       const std::string name = "/weights/" + layer.name + "/" + weight.name;
       if (object.kind != ObjectKind::dataset) fail(ErrorKind::weights, name, " is not a dataset");
       const hdf5::Dataset d = hdf5::open_dataset(std::move(object.handle), name);
-      if (d.element == hdf5::Element::integer || d.element == hdf5::Element::other) fail(ErrorKind::weights, name, " is not stored as floating-point numbers");
+      if (d.element > hdf5::Element::float64) fail(ErrorKind::weights, name, " is not stored as floating-point numbers");
       tensors.push_back({layer.name, weight.name, d.shape});
       if (tensors.size() > kMaxTensors) fail(ErrorKind::weights, "more than ", kMaxTensors, " tensors");
     }

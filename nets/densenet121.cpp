@@ -4,7 +4,7 @@
 namespace ptrain {
 namespace {
 
-constexpr BnOpts kBn{.eps = 1.001e-5f, .momentum = 0.99f};
+constexpr BnOpts kBn{.eps = 1.001e-5, .momentum = 0.99};
 
 // 32 new channels beside those that are there.
 Tensor conv_block(Scope& s, const Tensor& x, const std::string& p) {

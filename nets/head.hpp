@@ -11,7 +11,7 @@ namespace ptrain {
 struct HeadOptions {
   std::vector<int64_t> dense = {256, 128};
   std::vector<float> dropout = {0.5f, 0.3f};  // as many as `dense`
-  float l2 = 1e-4f;                           // Σ l2 · kernel² over the dense layers with relu is added to the loss
+  double l2 = 1e-4;                          // Σ l2 · kernel² over the dense layers with relu is added to the loss
   int64_t classes = 2;
 };
 

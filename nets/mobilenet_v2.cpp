@@ -4,7 +4,7 @@
 namespace ptrain {
 namespace {
 
-constexpr BnOpts kBn{.eps = 1e-3f, .momentum = 0.999f};
+constexpr BnOpts kBn{.eps = 1e-3, .momentum = 0.999};
 
 // 1×1 up, depthwise 3×3, 1×1 down without an activation; the sum with the input where shapes allow it.
 Tensor inverted_residual(Scope& s, const Tensor& x, int64_t out, int64_t stride, int64_t expand, int id) {

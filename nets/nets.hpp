@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/augment.hpp"
 #include "layers/scope.hpp"
 
 namespace ptrain {
@@ -21,15 +20,6 @@ Tensor vgg16_top(Scope&, Tensor features);
 Tensor pooled_top(Scope&, Tensor features);                // global average pooling "avg_pool", then "predictions"
 Tensor mobilenet_v2_top(Scope&, Tensor features);          // the pooling layer has no name of its own
 
-// Keras' preprocess_input: what becomes of pixels 0 … 255.
-enum class PreprocessMode : uint8_t {
-  caffe,  // BGR, minus the channel means
-  tf,     // to [−1, 1]
-  torch,  // to [0, 1], minus means, divided by deviations
-};
-const char* str(PreprocessMode);
-Preprocess preprocess(PreprocessMode);
-
 struct NetInfo {
   std::string name;        // mobilenet_v2
   std::string keras_name;  // MobileNetV2
@@ -37,7 +27,7 @@ struct NetInfo {
   Tensor (*top)(Scope&, Tensor features);
   int64_t input_size;  // native height and width
   int64_t min_size;    // the smallest that Keras allows
-  PreprocessMode preprocess;
+  std::string preprocess;  // what Keras' preprocess_input does: caffe, tf or torch (data/preprocess.hpp)
 };
 
 const std::vector<NetInfo>& net_table();

@@ -5,7 +5,7 @@
 namespace ptrain {
 namespace {
 
-constexpr BnOpts kBn{.eps = 1.001e-5f, .momentum = 0.99f};
+constexpr BnOpts kBn{.eps = 1.001e-5, .momentum = 0.99};
 
 Tensor bottleneck(Scope& s, const Tensor& x, int64_t width, int64_t stride, bool project, const std::string& p) {
   Tensor shortcut = x;

@@ -33,7 +33,7 @@ Tensor bias_act(Context&, const Tensor& x, const Tensor& b, Act);             //
 // norm.cpp: x [..., c]; gamma may be undefined (1)
 struct BatchNorm {
   Tensor gamma, beta, moving_mean, moving_variance;  // [c]
-  float eps = 1e-3f, momentum = 0.99f;
+  double eps = 1e-3, momentum = 0.99;
   Act act = Act::none;
 };
 Tensor norm_train(Context&, const Tensor& x, const BatchNorm&);  // batch statistics; moves the moving ones

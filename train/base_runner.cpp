@@ -86,8 +86,7 @@ void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const I
   run(worker, Pass::frozen, n, [&](Context& c) {
     FrozenWeights no_values;  // of the planning pass
     Tensor x = c.tensor(model_.input(n), o_.compute);
-    const int64_t pixels = x.size() / n;
-    for (int64_t i = 0; i < n; ++i) source(images[size_t(i)], c, x.buffer().slice(i * pixels, pixels));
+    source(images, c, x.buffer());
     Boundary crossed;
     ScopeOptions options{.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_frozen_};
     if (!all_frozen_) options.part = Part::frozen, options.cut = &cut_, options.boundary = &crossed;

@@ -19,8 +19,8 @@ struct RunnerOptions {
   DType compute = DType::float32;
 };
 
-// Writes image number `image`, preprocessed, to x [h,w,3]. Called by several threads.
-using ImageSource = std::function<void(int64_t image, Context& context, Buffer x)>;
+// Writes these images, preprocessed, to x [images, h, w, 3]. Called by several threads.
+using ImageSource = std::function<void(std::span<const int64_t> images, Context& context, Buffer x)>;
 
 class BaseRunner {
  public:

@@ -56,12 +56,12 @@ void write_model(const Model& model, WeightFileWriter& file) {
   file.attribute("format_version", kFormat);
   file.attribute("net", s.net);
   file.attribute("input_size", std::vector<int64_t>{s.height, s.width});
-  file.attribute("preprocessing", std::string(str(model.net().preprocess)));
+  file.attribute("preprocessing", model.net().preprocess);
   file.attribute("classes", s.classes);
   file.attribute("positive_class", s.classes.at(size_t(s.positive)));
   file.attribute("head_dense", s.head.dense);
   file.attribute("head_dropout", std::vector<double>(s.head.dropout.begin(), s.head.dropout.end()));
-  file.attribute("head_l2", double(s.head.l2));
+  file.attribute("head_l2", s.head.l2);
   file.attribute("threshold", s.threshold);
   file.attribute("temperature", s.temperature);
   save_weights(model.params, file);

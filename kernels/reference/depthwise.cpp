@@ -1,7 +1,7 @@
 // Depthwise convolution, its two gradients, and the frozen one with scale, shift, residual and activation.
-//   y[n,p,q,c]  = Σ_{r,s} x[n, p·stride − pad + r, q·stride − pad + s, c] · w[r,s,c]
+//   y[n,p,q,c]  = Σ_{r,s} x[n, p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c]
 //   dx[n,h,w,c] = Σ_{r,s} dy[n,p,q,c] · w[r,s,c]      over the (p,q) that look at (h,w) through (r,s)
-//   dw[r,s,c]   = Σ_{n,p,q} dy[n,p,q,c] · x[n, p·stride − pad + r, q·stride − pad + s, c]
+//   dw[r,s,c]   = Σ_{n,p,q} dy[n,p,q,c] · x[n, p·stride − pad_h + r, q·stride − pad_w + s, c]
 #include <vector>
 
 #include "kernels/reference/loops.hpp"
@@ -26,7 +26,7 @@ void convolve(Exec& e, const DepthwiseShape& s, const T* x, const W* w, F&& fini
       std::fill(sum.begin(), sum.end(), 0.0);
       for (int64_t r = 0; r < s.r; ++r)
         for (int64_t t = 0; t < s.s; ++t) {
-          const int64_t h = p * s.stride - s.pad + r, v = q * s.stride - s.pad + t;
+          const int64_t h = p * s.stride - s.pad_h + r, v = q * s.stride - s.pad_w + t;
           if (h < 0 || h >= s.h || v < 0 || v >= s.w) continue;
           add_products(x + ((n * s.h + h) * s.w + v) * s.c, w + (r * s.s + t) * s.c, s.c, sum.data());
         }
@@ -44,8 +44,8 @@ void backward_data(Exec& e, const DepthwiseShape& s, const T* dy, const T* w, T*
       std::fill(sum.begin(), sum.end(), 0.0);
       for (int64_t r = 0; r < s.r; ++r)
         for (int64_t t = 0; t < s.s; ++t) {
-          const int64_t p = (h + s.pad - r) / s.stride, q = (v + s.pad - t) / s.stride;
-          if (p * s.stride != h + s.pad - r || q * s.stride != v + s.pad - t || p < 0 || p >= s.p() || q < 0 || q >= s.q()) continue;
+          const int64_t p = (h + s.pad_h - r) / s.stride, q = (v + s.pad_w - t) / s.stride;
+          if (p * s.stride != h + s.pad_h - r || q * s.stride != v + s.pad_w - t || p < 0 || p >= s.p() || q < 0 || q >= s.q()) continue;
           add_products(dy + ((n * s.p() + p) * s.q() + q) * s.c, w + (r * s.s + t) * s.c, s.c, sum.data());
         }
       for (int64_t c = 0; c < s.c; ++c) put(dx, (row * s.w + v) * s.c + c, sum[size_t(c)], how);
@@ -61,7 +61,7 @@ void backward_filter(Exec& e, const DepthwiseShape& s, const T* x, const T* dy, 
     for (int64_t n = 0; n < s.n; ++n)
       for (int64_t p = 0; p < s.p(); ++p)
         for (int64_t q = 0; q < s.q(); ++q) {
-          const int64_t h = p * s.stride - s.pad + r, v = q * s.stride - s.pad + t;
+          const int64_t h = p * s.stride - s.pad_h + r, v = q * s.stride - s.pad_w + t;
           if (h < 0 || h >= s.h || v < 0 || v >= s.w) continue;
           add_products(x + ((n * s.h + h) * s.w + v) * s.c, dy + ((n * s.p() + p) * s.q() + q) * s.c, s.c, sum.data());
         }

@@ -1,5 +1,5 @@
 // Softmax, its cross-entropy, and the L2 term. With z the logits of a row:
-//   log p[k] = z[k] − log Σ_j exp z[j]      the largest z is taken out of the sum first, so nothing overflows and nothing is clipped
+//   p[k] = exp z[k] / Σ_j exp z[j]      log p[k] = z[k] − log Σ_j exp z[j], from the logits and never clipped
 //   losses[i] = −class_weights[label] · log p[label]      loss = Σ_i losses[i] / rows
 //   dlogits[i,k] = dloss · class_weights[label] · (p[k] − (k == label)) / rows
 #include <cmath>
@@ -10,14 +10,19 @@
 namespace ptrain::reference {
 namespace {
 
-// log Σ exp z
+// The softmax of one row: exp(z[k] − largest) / sum. With the largest logit taken out, no exponential overflows.
 template <class T>
-double log_sum_exp(const T* z, int64_t n) {
-  double largest = double(z[0]), sum = 0;
-  for (int64_t k = 1; k < n; ++k) largest = std::max(largest, double(z[k]));
-  for (int64_t k = 0; k < n; ++k) sum += std::exp(double(z[k]) - largest);
-  return largest + std::log(sum);
-}
+struct Row {
+  Row(const T* logits, int64_t n) : z(logits), largest(double(z[0])) {
+    for (int64_t k = 1; k < n; ++k) largest = std::max(largest, double(z[k]));
+    for (int64_t k = 0; k < n; ++k) sum += std::exp(double(z[k]) - largest);
+  }
+  double p(int64_t k) const { return std::exp(double(z[k]) - largest) / sum; }
+  double log_p(int64_t k) const { return double(z[k]) - largest - std::log(sum); }
+
+  const T* z;
+  double largest, sum = 0;
+};
 
 void check_labels(const SoftmaxShape& s, const int32_t* labels) {
   for (int64_t i = 0; i < s.rows; ++i)
@@ -29,9 +34,8 @@ void check_labels(const SoftmaxShape& s, const int32_t* labels) {
 void ReferenceBackend::do_softmax(Exec& e, SoftmaxShape s, Buffer logits, Buffer p) {
   visit_floating(logits.dtype, [&]<class T>(T) {
     for_each(e, s.rows, [&](int64_t row) {
-      const T* z = logits.as<const T>() + row * s.classes;
-      const double total = log_sum_exp(z, s.classes);
-      for (int64_t k = 0; k < s.classes; ++k) p.as<Wide<T>>()[row * s.classes + k] = Wide<T>(std::exp(double(z[k]) - total));
+      const Row<T> r(logits.as<const T>() + row * s.classes, s.classes);
+      for (int64_t k = 0; k < s.classes; ++k) p.as<Wide<T>>()[row * s.classes + k] = Wide<T>(r.p(k));
     });
   });
 }
@@ -45,8 +49,8 @@ void ReferenceBackend::do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape s,
     using P = Wide<T>;
     double sum = 0;
     for (int64_t i = 0; i < s.rows; ++i) {
-      const T* z = logits.as<const T>() + i * s.classes;
-      const double term = double(class_weights.as<const P>()[label[i]]) * (log_sum_exp(z, s.classes) - double(z[label[i]]));
+      const Row<T> r(logits.as<const T>() + i * s.classes, s.classes);
+      const double term = double(class_weights.as<const P>()[label[i]]) * -r.log_p(label[i]);
       losses.as<P>()[i] = P(term);
       sum += term;
     }

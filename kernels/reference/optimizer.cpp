@@ -11,9 +11,9 @@ namespace {
 template <class R>
 struct Step {
   Step(const OptimizerRule& rule, int32_t t)
-      : lr(R(rule.learning_rate)), momentum(R(rule.momentum)), decay(R(rule.weight_decay)), epsilon(R(rule.epsilon)), rho(R(rule.rho)),
+      : lr(R(rule.learning_rate)), momentum(R(float(rule.momentum))), decay(R(rule.weight_decay)), epsilon(R(rule.epsilon)), rho(R(rule.rho)),
         one_minus_rho(R(1 - rule.rho)), one_minus_beta_1(R(1 - rule.beta_1)), one_minus_beta_2(R(1 - rule.beta_2)) {
-    const R power_1 = R(std::pow(double(R(rule.beta_1)), t)), power_2 = R(std::pow(double(R(rule.beta_2)), t));
+    const R power_1 = R(std::pow(double(float(rule.beta_1)), t)), power_2 = R(std::pow(double(float(rule.beta_2)), t));
     alpha = lr * std::sqrt(1 - power_2) / (1 - power_1);
   }
   R lr, momentum, decay, epsilon, rho, one_minus_rho, one_minus_beta_1, one_minus_beta_2, alpha;

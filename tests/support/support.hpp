@@ -13,8 +13,10 @@
 
 namespace ptrain::test {
 
-// |got − want| ≤ atol + rtol·|want|; false for NaN on either side.
-inline bool close(double got, double want, double atol, double rtol) { return std::fabs(got - want) <= atol + rtol * std::fabs(want); }
+// |got − want| ≤ atol + rtol·|want|; false for NaN on either side, and an infinity is close to itself alone.
+inline bool close(double got, double want, double atol, double rtol) {
+  return got == want || (std::isfinite(want) && std::fabs(got - want) <= atol + rtol * std::fabs(want));
+}
 
 // "" when every element is close; else how many are not, the index of the worst, and both its values.
 std::string difference(std::span<const double> got, std::span<const double> want, double atol, double rtol);

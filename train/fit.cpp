@@ -1,0 +1,245 @@
+#include "train/fit.hpp"
+
+#include <chrono>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "data/shuffle.hpp"
+#include "train/class_weights.hpp"
+#include "train/interrupt.hpp"
+#include "train/metrics/evaluation.hpp"
+#include "train/metrics/ranking.hpp"
+#include "train/metrics/threshold.hpp"
+
+namespace ptrain {
+namespace {
+
+double seconds_now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+size_t argmax(std::span<const float> row) { return size_t(std::max_element(row.begin(), row.end()) - row.begin()); }
+
+// Of the positive class; of more than two classes the mean of one against the rest, over those for which it is defined.
+double auc(const metrics::Predictions& p, int positive) {
+  if (p.classes.size() == 2) return metrics::roc_auc(p.labels_against(positive), p.scores(positive));
+  double sum = 0;
+  int defined = 0;
+  for (int c = 0; c < int(p.classes.size()); ++c)
+    if (const double a = metrics::roc_auc(p.labels_against(c), p.scores(c)); !std::isnan(a)) sum += a, ++defined;
+  return sum / defined;
+}
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+// What lives as long as a stage.
+struct Fit::Stage {
+  Stage(Model& model, Workers& workers, const FitOptions& o, const StageOptions& s, StepperOptions stepping, const std::vector<int64_t>& val)
+      : options(s), stepper(model, workers, std::move(stepping)), predictor(model, stepper.runner(), workers), kept(predictor.keep(val, o.feature_budget)) {}
+
+  const StageOptions& options;
+  Stepper stepper;
+  Predictor predictor;
+  std::optional<KeptFeatures> kept;  // of the validation images
+};
+
+Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options, RunFolder& run, Attributes extra)
+    : model_(model), workers_(workers), data_(data), o_(std::move(options)), run_(run), extra_(std::move(extra)) {
+  check(o_);
+  std::vector<int64_t> counts(model.spec.classes.size(), 0);
+  for (const int64_t i : data.train) ++counts.at(size_t(data.cache.label(i)));
+  class_weights_ = class_weights(o_.class_weights, counts, model.spec.classes);
+}
+
+void Fit::run(std::optional<Position> from, const WeightFileReader* state) {
+  if (from) position_ = *from;
+  const InterruptGuard guard;
+  for (; position_.stage < int64_t(o_.stages.size()); ++position_.stage) {
+    run_stage(std::exchange(state, nullptr));
+    position_.stage_epoch = 0;
+    position_.stopping = {}, position_.plateau = {}, position_.plateau_rate = 0;
+  }
+  finish();
+}
+
+void Fit::run_stage(const WeightFileReader* state) {
+  const StageOptions& options = o_.stages.at(size_t(position_.stage));
+  if (options.epochs == 0) return;
+  freeze(model_, options, o_.bn);
+  Stage stage(model_, workers_, o_, options, {.runner = runner_options(model_, o_), .rule = o_.optimizer, .class_weights = class_weights_, .seed = o_.seed}, data_.val);
+  if (state) read_optimizer(*state, stage.stepper);
+  run_.message(fmt::format("stage '{}': {} of {} numbers are trained, learning rate {:g}, batch {}", options.name, model_.params.count(true), model_.params.count(), options.learning_rate, o_.batch));
+  EarlyStopping stopping({.direction = o_.direction(), .patience = o_.patience, .min_delta = o_.min_delta, .baseline = {}}, position_.stopping);
+  while (position_.stage_epoch < options.epochs && !position_.stopping.stop) {
+    const double began = seconds_now();
+    train_epoch(stage);
+    Logs logs = validate(stage);
+    const EarlyStopping::Decision decision = stopping.on_epoch_end(position_.stage_epoch, logs.at(o_.monitor));
+    position_.stopping = stopping.state();
+    if (decision.keep_weights && improves(o_.direction(), logs.at(o_.monitor), position_.best_value, 0)) keep_best(logs);
+    end_epoch(stage, logs, seconds_now() - began);
+  }
+  if (position_.stopping.stop)
+    run_.message(fmt::format("stage '{}' ends after {} epochs: {} has not become better for {}", options.name, position_.stage_epoch, o_.monitor, o_.patience));
+  if (position_.best_epoch >= 0) {  // the next stage starts from the best weights, and the last one ends with them
+    const WeightFileReader best(run_.best());
+    load_weights(model_.params, best);
+    model_.params.refresh_copies();
+  }
+}
+
+void Fit::train_epoch(Stage& stage) {
+  const std::vector<int64_t> order = shuffled(data_.train, o_.seed, uint32_t(position_.epoch));
+  const int64_t n = int64_t(order.size()), steps = ceil_div(n, o_.batch);
+  const Schedule schedule = schedule_of(o_.schedule, stage.options.learning_rate, stage.options.epochs, steps);
+  const ImageSource source = augmented_source(model_, data_.cache, stage.options.augment, o_.seed, uint32_t(position_.epoch));
+  const bool ahead = !stage.stepper.runner().options().batch_statistics;  // else threads inside the operations need all processors
+  run_.progress().begin_epoch({.name = stage.options.name, .number = position_.stage_epoch + 1, .epochs = stage.options.epochs, .steps = steps});
+
+  int64_t next = position_.step;
+  const auto prepare = [&] {
+    const std::span images = std::span(order).subspan(size_t(next * o_.batch), size_t(std::min(o_.batch, n - next * o_.batch)));
+    StepInput input{.images = {images.begin(), images.end()}, .labels = {}, .epoch = uint32_t(position_.epoch)};
+    for (const int64_t i : images) input.labels.push_back(data_.cache.label(i));
+    stage.stepper.prepare(std::move(input), source);
+    ++next;
+  };
+  EpochTotals& totals = position_.totals;
+  for (; position_.step < steps; stop_if_interrupted(stage)) {
+    while (next < steps && stage.stepper.prepared() < (ahead ? 2u : 1u)) prepare();
+    const double rate = position_.plateau_rate > 0 ? position_.plateau_rate : double(learning_rate(schedule, stage.stepper.iterations()));
+    const int64_t first = position_.step * o_.batch, count = std::min(o_.batch, n - first);
+    const StepResult result = stage.stepper.step(rate);
+    if (!std::isfinite(result.loss))
+      fail(ErrorKind::diverged, "training diverged: the loss of step ", position_.step + 1, " of epoch ", position_.stage_epoch + 1, " in stage '", stage.options.name, "' is ", result.loss,
+           position_.best_epoch >= 0 ? "\n  the last good model is " + run_.best().string() : "", "\n  try a lower learning rate than ", rate);
+    const int64_t classes = model_.spec.head.classes;
+    for (int64_t i = 0; i < count; ++i) {
+      const int32_t label = data_.cache.label(order[size_t(first + i)]);
+      const std::span row = std::span(result.probabilities).subspan(size_t(i * classes), size_t(classes));
+      totals.correct += int64_t(argmax(row)) == label;
+      totals.scores.push_back(row[size_t(model_.spec.positive)]);
+      totals.labels.push_back(label == model_.spec.positive);
+    }
+    totals.loss += result.loss * double(count);
+    totals.images += count;
+    ++position_.step;
+    run_.progress().step(count, totals.loss / double(totals.images));
+  }
+}
+
+// Keras' logs of an epoch: the training numbers as they were at each step, the validation numbers with the weights as they are now.
+Logs Fit::validate(Stage& stage) {
+  const EpochTotals& t = position_.totals;
+  Logs logs{{"loss", t.loss / double(t.images)}, {"accuracy", double(t.correct) / double(t.images)}};
+  const bool binary = model_.spec.classes.size() == 2;
+  if (binary) logs["auc"] = metrics::roc_auc(t.labels, std::vector<double>(t.scores.begin(), t.scores.end()));
+
+  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients, stage.kept ? &*stage.kept : nullptr);
+  const std::vector<int32_t> chosen = p.most_likely();
+  const size_t classes = p.classes.size();
+  double loss = 0;
+  int64_t correct = 0;
+  for (size_t i = 0; i < p.size(); ++i) {
+    loss -= std::log(std::max(p.probabilities[i * classes + size_t(p.labels[i])], 1e-300));
+    correct += chosen[i] == p.labels[i];
+  }
+  double l2 = 0;
+  for (const std::string& key : l2_kernels(model_.spec.head))
+    for (const double w : model_.params.at(key).value.to_doubles()) l2 += model_.spec.head.l2 * w * w;
+  logs["val_loss"] = loss / double(p.size()) + l2;
+  logs["val_accuracy"] = double(correct) / double(p.size());
+  logs["val_auc"] = auc(p, model_.spec.positive);
+  return logs;
+}
+
+void Fit::end_epoch(Stage& stage, const Logs& validated, double seconds) {
+  Logs logs = validated;
+  const int64_t steps = position_.step;
+  const Schedule schedule = schedule_of(o_.schedule, stage.options.learning_rate, stage.options.epochs, steps);
+  const double rate = position_.plateau_rate > 0 ? position_.plateau_rate : double(learning_rate(schedule, stage.stepper.iterations() - 1));
+  logs["learning_rate"] = rate;
+  if (o_.schedule.kind == "plateau") {
+    ReduceLROnPlateau plateau({.direction = o_.direction(), .factor = o_.schedule.plateau_factor, .patience = o_.schedule.plateau_patience}, position_.plateau);
+    position_.plateau_rate = double(plateau.on_epoch_end(logs.at(o_.monitor), float(rate)));
+    position_.plateau = plateau.state();
+  }
+  run_.progress().end_epoch(logs);
+  run_.epoch(position_.epoch, logs, {{"stage", stage.options.name}, {"stage_epoch", position_.stage_epoch}, {"seconds", seconds},
+                                     {"images_per_s", double(position_.totals.images) / seconds}, {"best", position_.best_epoch == position_.epoch}});
+  ++position_.epoch, ++position_.stage_epoch;
+  position_.step = 0;
+  position_.totals = {};
+  save(stage);
+  stop_if_interrupted(stage);
+}
+
+void Fit::keep_best(const Logs& logs) {
+  Attributes extra = extra_;
+  extra["epoch"] = position_.epoch;
+  extra["stage"] = o_.stages.at(size_t(position_.stage)).name;
+  for (const auto& [name, value] : logs) extra[name] = value;
+  save_model(model_, run_.best(), extra);
+  position_.best_value = logs.at(o_.monitor);
+  position_.best_epoch = position_.epoch;
+}
+
+void Fit::save(Stage& stage) { save_checkpoint(run_.last(), model_, extra_, position_, stage.stepper); }
+
+void Fit::stop_if_interrupted(Stage& stage) {
+  const int signal = InterruptGuard::signal_received();
+  if (signal == 0) return;
+  save(stage);
+  throw Interrupted(signal, concat("interrupted in stage '", stage.options.name, "', epoch ", position_.stage_epoch + 1, ", after ", position_.step, " of its steps; everything is saved in ",
+                                   run_.last().string(), "\n  go on with: ptrain train --resume --out ", run_.path().string()));
+}
+
+// The best weights are in the model. Their threshold is chosen on the validation images and stored with them.
+void Fit::finish() {
+  freeze(model_, {.cut = model_.base_layers().size()}, o_.bn);
+  BaseRunner runner(model_, workers_, runner_options(model_, o_));
+  Predictor predictor(model_, runner, workers_);
+  const metrics::Predictions p = predict(model_, predictor, data_.cache, data_.val, data_.patients);
+  const bool binary = p.classes.size() == 2;
+  const WeightFileReader best(run_.best());
+  Attributes extra = extra_;
+  for (const auto& [name, value] : best.attributes())
+    if (!extra.contains(name)) extra[name] = value;
+  if (binary) model_.spec.threshold = metrics::youden_threshold(p.labels_against(model_.spec.positive), p.scores(model_.spec.positive)).threshold;
+  const metrics::Evaluation evaluation = metrics::evaluate(p, {.threshold = model_.spec.threshold, .positive = binary ? model_.spec.positive : -1, .seed = o_.seed});
+  extra["validation"] = metrics::to_json(evaluation).dump();
+  save_model(model_, run_.best(), extra);
+}
+
+void freeze(Model& model, const StageOptions& stage, BnMode bn) {
+  std::unordered_set<std::string> frozen;
+  for (size_t i = 0; i < model.base_layers().size(); ++i) {
+    const LayerSpec& spec = model.base_layers()[i].spec;
+    if (i < stage.cut || (bn == BnMode::frozen && spec.type == "BatchNormalization")) frozen.insert(spec.name);
+  }
+  model.params.freeze([&](const std::string& layer) { return frozen.contains(layer); });
+}
+
+RunnerOptions runner_options(const Model& model, const FitOptions& o) {
+  int64_t trained = 0;  // bytes of one copy of the base's gradients
+  for (const Param& p : model.params.list())
+    if (p.trainable() && !is_head_layer(p.layer)) trained += p.shape.size() * 4;
+  const bool batch_statistics = o.bn == BnMode::train && trained > 0;
+  const int64_t group = batch_statistics ? o.batch : trained > (32 << 20) ? std::max<int64_t>(1, ceil_div(o.batch, 4)) : std::max<int64_t>(1, ceil_div(o.batch, 8));
+  return {.shard = 1, .group = group, .batch_statistics = batch_statistics, .compute = o.compute};
+}
+
+metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
+                             KeptFeatures* kept, const std::function<void(int64_t)>& progress) {
+  metrics::Predictions p{.classes = model.spec.classes, .labels = {}, .probabilities = {}, .patients = {}};
+  for (const int64_t i : images) {
+    p.labels.push_back(cache.label(i));
+    if (!patients.empty()) p.patients.push_back(patients[size_t(i)]);
+  }
+  const std::vector<double> logits = predictor.logits(images, plain_source(model, cache), kept, progress);
+  p.probabilities = apply_temperature(logits, int(model.spec.classes.size()), model.spec.temperature);
+  return p;
+}
+
+}  // namespace ptrain
