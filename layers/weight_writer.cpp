@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <future>
 
 #include "layers/hdf5_driver.hpp"
 #include "layers/weight_file.hpp"
@@ -36,7 +37,7 @@ struct WeightFileWriter::Impl {
   Handle create(hid_t parent, const std::string& name, hid_t type, const Shape& shape) const;
   void begin(const std::string& layer, const std::string& weight, const Shape& shape);
   void finish_rows();
-  void commit();
+  void commit(const std::function<void(int)>& meanwhile);
 };
 
 namespace {
@@ -147,12 +148,15 @@ void WeightFileWriter::Impl::begin(const std::string& layer, const std::string& 
   shape = s, key = layer + "/" + weight, rows_done = 0;
 }
 
-void WeightFileWriter::Impl::commit() {
+void WeightFileWriter::Impl::commit(const std::function<void(int)>& meanwhile) {
   finish_rows();
   weights.reset(), state.reset();
   check(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0, "writing");
   check(file.reset() >= 0, "closing the file");
+  std::future<void> reading;
+  if (meanwhile) reading = std::async(std::launch::async, meanwhile, descriptor.fd);
   if (fsync(descriptor.fd) != 0) fail_errno(errno);
+  if (meanwhile) reading.get();
   if (rename(temporary.c_str(), path.c_str()) != 0) fail_errno(errno);
   close(std::exchange(descriptor.fd, -1));
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
@@ -211,9 +215,9 @@ void WeightFileWriter::attribute(const std::string& name, const Attribute& value
   impl_->check(hdf5::write_attribute(impl_->file, name, value), "writing attribute " + name);
 }
 
-void WeightFileWriter::commit() {
+void WeightFileWriter::commit(const std::function<void(int)>& meanwhile) {
   const Session session;
-  impl_->commit();
+  impl_->commit(meanwhile);
 }
 
 }  // namespace ptrain

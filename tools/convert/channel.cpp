@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 
@@ -28,6 +29,13 @@ void write_all(int fd, const void* data, size_t size) {
 }
 
 }  // namespace
+
+bool all_finite(std::span<const float> values) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (const float v : values) bad |= uint32_t((std::bit_cast<uint32_t>(v) & kExponent) == kExponent);
+  return bad == 0;
+}
 
 void FrameWriter::send(FrameType type, const void* data, size_t size) {
   const Header header{uint32_t(type), 0, size};

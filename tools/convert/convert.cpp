@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
 #include <cstring>
 
 #include "layers/weight_file.hpp"
@@ -100,8 +99,7 @@ class Receiver {
       if (count == 0 || data.size() % sizeof(float) != 0 || count % row != 0 || count > t.shape.size() - got) fail(ErrorKind::weights, "the reader sent no whole rows of ", wanted);
       values_.resize(size_t(count));
       std::memcpy(values_.data(), data.data(), data.size());
-      for (const float v : values_)
-        if (!std::isfinite(v)) fail(ErrorKind::weights, "the reader sent a number that is not finite in ", wanted);
+      if (!all_finite(values_)) fail(ErrorKind::weights, "the reader sent a number that is not finite in ", wanted);
       if (to) to->rows(values_);
       got += count;
     }
@@ -151,9 +149,19 @@ void write_attributes(WeightFileWriter& w, const ConvertOptions& o, const Conver
   w.attribute("positive_class", o.classes.back());
 }
 
-Digest hash_file(const fs::path& path, int64_t& bytes) {
-  const File file = open_input(path, bytes);
-  return FileHasher(file, false).wait();
+// "model_00000.weights.h5"
+bool is_part(const fs::path& file) {
+  const std::string name = file.filename().string();
+  constexpr std::string_view kEnd = ".weights.h5";
+  return name.size() > kEnd.size() + 6 && name.ends_with(kEnd) && name[name.size() - kEnd.size() - 6] == '_' &&
+         name.find_first_not_of("0123456789", name.size() - kEnd.size() - 5) == name.size() - kEnd.size();
+}
+
+Digest hash_open_file(int fd, int64_t& bytes) {
+  struct stat status {};
+  fstat(fd, &status);
+  bytes = status.st_size;
+  return FileHasher(fd, false).wait();
 }
 
 }  // namespace
@@ -163,6 +171,8 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
   try {
     ConvertReport r;
     const File input = open_input(options.file, r.input_bytes);
+    std::error_code ignored;
+    if (!options.out.empty() && fs::equivalent(options.file, options.out, ignored)) fail(ErrorKind::usage, "--out would write over the file itself");
     const bool zipped = is_zip(input);
     const File scratch = zipped ? open_scratch(options.out) : File(-1);
     const ReadRequest request{.input = input, .scratch = scratch, .named_keras = options.file.extension() == ".keras",
@@ -173,7 +183,7 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     r.plan = from.plan();
     const NetLayout& net = layout_of(r.plan, layouts);
     r.keras_net = net.keras_net, r.base_tensors = net.tensors.size(), r.tensors = from.tensors().size(), r.seccomp = has_seccomp();
-    FileHasher input_hash(input, may_be_official(net.keras_net, net.top, r.input_bytes));
+    FileHasher input_hash(input, r.plan.old_names && may_be_official(net.keras_net, net.top, r.input_bytes));
 
     std::optional<WeightFileWriter> writer;
     if (!options.out.empty()) writer.emplace(options.out);
@@ -188,13 +198,12 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     r.official = match_official(net.keras_net, net.top, r.input.md5, r.input_bytes);
     if (writer) {
       writer->attribute("converted_sha256", r.input.sha256);
-      writer->commit();
-      r.output = hash_file(options.out, r.output_bytes);
+      writer->commit([&](int fd) { r.output = hash_open_file(fd, r.output_bytes); });
     }
     return r;
   } catch (const Error& e) {
     if (std::string(e.what()).starts_with("saving ")) throw;
-    fail(e.kind(), options.file.string(), ": ", e.what());
+    fail(e.kind(), options.file.string(), ": ", e.what(), is_part(options.file) ? "\n  its name is that of one part of sharded weights; all parts are needed" : "");
   }
 }
 

@@ -34,7 +34,7 @@ NetLayout net_layout(const NetInfo& net, bool top) {
   const NetFunction function = top ? with_top(net) : features_of(net);
   const Params params = build(function, image);
   NetLayout layout{.net = net.name, .keras_net = net.keras_name, .top = top, .tensors = {}, .layers = {}};
-  layout.input_size = net.input_size, layout.min_size = net.min_size, layout.preprocessing = str(net.preprocess);
+  layout.input_size = net.input_size, layout.min_size = net.min_size, layout.preprocessing = net.preprocess;
   for (const Layer& l : list_layers(function, image)) {
     LayoutLayer layer{.name = l.spec.name, .kind = "", .first = layout.tensors.size()};
     for (const Param& p : params.list())

@@ -19,10 +19,10 @@ std::optional<Names> as_names(const Attribute& a) {
 
 // The attribute, or its pieces name0, name1, … when it was too long for one.
 std::optional<Names> name_list(hid_t object, const std::string& name) {
+  const auto whole = hdf5::attribute(object, name);
   Names all;
-  auto whole = hdf5::attribute(object, name);
-  for (int i = 0; whole || i == 0; ++i) {
-    auto piece = whole ? whole : hdf5::attribute(object, name + std::to_string(i));
+  for (int i = 0; i < 10'000; ++i) {
+    const auto piece = whole ? whole : hdf5::attribute(object, name + std::to_string(i));
     if (!piece && i == 0) return {};
     if (!piece) break;
     const auto names = as_names(*piece);
@@ -30,7 +30,6 @@ std::optional<Names> name_list(hid_t object, const std::string& name) {
     all.insert(all.end(), names->begin(), names->end());
     if (all.size() > hdf5::kMaxChildren) fail(ErrorKind::weights, "'", name, "' lists more than ", hdf5::kMaxChildren, " names");
     if (whole) break;
-    if (i > 10'000) break;
   }
   return all;
 }
@@ -115,7 +114,7 @@ bool is_legacy(hid_t root) {
 }
 
 Source read_legacy(hid_t root) {
-  Source s{.container = "legacy .h5"};
+  Source s{.container = kLegacy};
   const bool whole_model = !hdf5::attribute(root, "layer_names") && !hdf5::attribute(root, "layer_names0");
   hdf5::Handle weights(H5Gopen2(root, ".", H5P_DEFAULT), H5Gclose);
   if (whole_model) {

@@ -82,7 +82,9 @@ class Attempt {
       if (t.var != var) continue;
       if (m_.places[k].layer >= 0) return problem("twice    ", t.layer, "/", t.var);
       m_.places[k] = {index, int(i)};
-      if (found.shape != t.shape) problem("shape    ", t.layer, "/", t.var, " is ", str(found.shape), " in the file, ", str(t.shape), " is wanted");
+      if (found.element > hdf5::Element::float64 && !found.bfloat16)
+        problem("type     ", t.layer, "/", t.var, " holds ", found.element == hdf5::Element::integer ? "integers" : "text, records or raw bytes", ": no weight tensor");
+      else if (found.shape != t.shape) problem("shape    ", t.layer, "/", t.var, " is ", str(found.shape), " in the file, ", str(t.shape), " is wanted");
       else ++m_.fitting;
       return;
     }

@@ -39,15 +39,12 @@ void refuse_half_top(const Match& m, const Source& source, const std::vector<Net
   }
 }
 
-std::string dialect_of(const Source& source, const Match& m) {
-  std::string style;
-  if (m.naming == &kKerasNames && source.layers.front().tensors.front().name.find(':') != std::string::npos) style = " of Keras 2, with :0";
-  return source.container + ", " + m.naming->title + style;
-}
+// TensorFlow's graphs numbered the outputs of each operation; Keras 3 does not.
+bool has_colons(const Source& source) { return source.layers.front().tensors.front().name.find(':') != std::string::npos; }
 
-void check_numbers(const SourceTensor& t) {
-  if (t.element > hdf5::Element::float64 && !t.bfloat16)
-    fail(ErrorKind::weights, "'", t.path, "' holds ", t.element == hdf5::Element::integer ? "integers" : "text, records or raw bytes", ": that is not a weight tensor");
+std::string dialect_of(const Source& source, const Match& m) {
+  const bool version2 = m.naming == &kKerasNames && has_colons(source);
+  return source.container + ", " + m.naming->title + (version2 ? " of Keras 2, with :0" : "");
 }
 
 template <class T>
@@ -89,7 +86,8 @@ std::vector<PlanTensor> tensors_of(const Plan& plan, const std::vector<NetLayout
 
 std::string to_text(const Plan& p) {
   json j{{"dialect", p.dialect}, {"keras_version", p.keras_version}, {"backend", p.backend}, {"net", p.net},       {"top", p.top},
-         {"height", p.height},   {"width", p.width},                 {"unused", p.unused},   {"notes", p.notes}};
+         {"height", p.height},   {"width", p.width},                 {"unused", p.unused},   {"notes", p.notes},
+         {"old_names", p.old_names}};
   if (p.head) j["head"] = {{"units", p.head->units}, {"dropout", p.head->dropout}, {"l2", p.head->l2}, {"classes", p.head->classes}};
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -103,6 +101,7 @@ Plan plan_from_text(const std::string& text) try {
          .top = field<bool>(j, "top"),
          .height = field<int64_t>(j, "height"),
          .width = field<int64_t>(j, "width"),
+         .old_names = field<bool>(j, "old_names"),
          .head = {},
          .unused = field<std::vector<std::string>>(j, "unused"),
          .notes = field<std::vector<std::string>>(j, "notes")};
@@ -127,7 +126,7 @@ Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, co
 
   Routes r;
   r.plan = {.dialect = dialect_of(source, match), .keras_version = source.keras_version, .backend = source.backend, .net = net.net, .top = net.top,
-            .height = search.height, .width = search.width, .head = {}, .unused = {}, .notes = std::move(search.notes)};
+            .height = search.height, .width = search.width, .old_names = source.container == kLegacy && has_colons(source), .head = {}, .unused = {}, .notes = std::move(search.notes)};
   std::vector<char> used = match.used;
   const auto tensor = [&](int layer, int index) { return &source.layers[size_t(layer)].tensors[size_t(index)]; };
   if (search.head) {
@@ -143,7 +142,6 @@ Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, co
     const bool kernel = wanted[i].weight == "kernel", last = i + 2 >= wanted.size();
     r.routes.push_back({wanted[i], tensor(d.layer, kernel ? d.kernel : d.bias), search.head->sigmoid && last});
   }
-  for (const Route& route : r.routes) check_numbers(*route.from);
 
   for (size_t i = 0; i < source.layers.size(); ++i)
     if (!used[i])

@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <bit>
-#include <cmath>
 #include <new>
 
 #include "layers/hdf5_driver.hpp"
@@ -35,8 +34,7 @@ class TensorSender {
     for (int64_t first = 0; first < rows; first += step) {
       const int64_t count = std::min(step, rows - first);
       read(d, from, first, count, count * row);
-      for (const float v : values_)
-        if (!std::isfinite(v)) fail(ErrorKind::weights, "'", from.path, "' holds a number that is not finite (NaN or infinity)");
+      if (!all_finite(values_)) fail(ErrorKind::weights, "'", from.path, "' holds a number that is not finite (NaN or infinity)");
       if (r.add_zeros) widen();
       send_pieces(int64_t(values_.size()) / count, count);
     }

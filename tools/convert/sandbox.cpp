@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "kernels/error.hpp"
@@ -128,9 +129,17 @@ Sandbox::~Sandbox() { finish(true); }
 std::string Sandbox::finish(bool kill_it) {
   if (pipe_ >= 0) close(std::exchange(pipe_, -1));
   if (child_ < 0) return "";
-  if (kill_it) kill(child_, SIGKILL);
   int status = 0;
-  while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+  pid_t ended = 0;
+  for (int tenths = 0; !kill_it && ended == 0 && tenths < 20; ++tenths) {  // whoever closed the pipe has no more to do
+    ended = waitpid(child_, &status, WNOHANG);
+    if (ended == 0) usleep(tenths == 0 ? 1'000 : 100'000);
+  }
+  if (ended == 0) {
+    kill_it = true;
+    kill(child_, SIGKILL);
+    while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
+    }
   }
   child_ = -1;
   if (WIFEXITED(status)) return WEXITSTATUS(status) == 0 ? "" : concat("the process that read it ended with code ", WEXITSTATUS(status));

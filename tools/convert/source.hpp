@@ -28,8 +28,10 @@ struct SourceLayer {
   std::vector<SourceTensor> tensors;
 };
 
+inline const std::string kLegacy = "legacy .h5";
+
 struct Source {
-  std::string container;  // "legacy .h5", "full model .h5", ".weights.h5", ".keras"
+  std::string container;  // kLegacy, "full model .h5", ".weights.h5", ".keras"
   std::string keras_version, backend;
   std::optional<nlohmann::json> config;  // of the model
   std::vector<SourceLayer> layers;
