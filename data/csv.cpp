@@ -18,8 +18,12 @@ std::vector<CsvRow> parse_csv(std::string_view text, const std::string& name) {
     for (bool more = true; more;) {
       std::string field;
       if (at < text.size() && text[at] == '"') {
+        const size_t begin = line;
         for (++at;; ++at) {
-          if (at >= text.size()) refuse("a quoted field does not end; add the closing quote");
+          if (at >= text.size()) {
+            line = begin;
+            refuse("a quoted field does not end; add the closing quote");
+          }
           if (text[at] == '\n') ++line;
           if (text[at] != '"') field += text[at];
           else if (at + 1 < text.size() && text[at + 1] == '"') field += text[at++];

@@ -18,7 +18,7 @@ struct Cut {
 };
 
 // Which steps a pass computes. `frozen` ends at the boundary; `trainable` begins there.
-enum class Part : uint8_t { whole, frozen, trainable };
+enum class NetPart : uint8_t { whole, frozen, trainable };
 
 // The tensors that cross, by step.
 using Boundary = std::vector<std::pair<int, Tensor>>;

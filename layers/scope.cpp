@@ -23,14 +23,14 @@ const Tensor& Scope::weight(const std::string& layer, const char* name, const Sh
 }
 
 Tensor Scope::absent(int step, const Shape& shape, DType dtype) const {
-  if (o_.part == Part::trainable)
+  if (o_.part == NetPart::trainable)
     for (const auto& [from, tensor] : *o_.boundary)
       if (from == step) return tensor;
   return Tensor::shape_only(shape, dtype);
 }
 
 Tensor Scope::done(int step, const Tensor& y, const std::vector<Tensor>& inputs) {
-  if (o_.part == Part::frozen && o_.cut->boundary.contains(step)) o_.boundary->emplace_back(step, y);
+  if (o_.part == NetPart::frozen && o_.cut->boundary.contains(step)) o_.boundary->emplace_back(step, y);
   if (o_.trace) {
     Cut& cut = *o_.trace;
     cut.live.resize(size_t(step) + 1);

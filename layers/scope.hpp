@@ -48,7 +48,7 @@ struct ScopeOptions {
   Tensor samples;                     // int32 [n]: manifest index of each image, for dropout
   FrozenWeights* frozen = nullptr;    // where packed weights live; without it nothing is fused
   LayerObserver* observer = nullptr;  // sees every Keras layer; nothing is fused then
-  Part part = Part::whole;
+  NetPart part = NetPart::whole;
   const Cut* cut = nullptr;      // needed unless part is whole
   Boundary* boundary = nullptr;  // filled by the frozen part, read by the trainable part
   Cut* trace = nullptr;          // filled by a recording pass over the whole net
@@ -103,7 +103,7 @@ class Scope {
 
   // Steps (layers/cut.hpp).
   int take_step() { return step_++; }
-  bool skipped(int step) const { return o_.part != Part::whole && o_.cut->live.at(size_t(step)) == (o_.part == Part::frozen); }
+  bool skipped(int step) const { return o_.part != NetPart::whole && o_.cut->live.at(size_t(step)) == (o_.part == NetPart::frozen); }
   Tensor absent(int step, const Shape& shape, DType dtype) const;  // from the boundary, or a shape only
   Tensor done(int step, const Tensor& y, const std::vector<Tensor>& inputs);
   template <class F>

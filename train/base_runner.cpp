@@ -38,7 +38,7 @@ BaseRunner::BaseRunner(Model& model, Workers& workers, RunnerOptions options) : 
     return;
   }
   Boundary boundary;
-  Scope scope(c, model.params, {.part = Part::frozen, .cut = &cut_, .boundary = &boundary});
+  Scope scope(c, model.params, {.part = NetPart::frozen, .cut = &cut_, .boundary = &boundary});
   model.body(scope, c.tensor(model.input(1), o_.compute));
   for (const auto& [step, tensor] : boundary) crossing_.emplace_back(step, tensor.shape());
 }
@@ -89,7 +89,7 @@ void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const I
     source(images, c, x.buffer());
     Boundary crossed;
     ScopeOptions options{.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_frozen_};
-    if (!all_frozen_) options.part = Part::frozen, options.cut = &cut_, options.boundary = &crossed;
+    if (!all_frozen_) options.part = NetPart::frozen, options.cut = &cut_, options.boundary = &crossed;
     Scope scope(c, model_.params, options);
     const Tensor y = model_.body(scope, std::exchange(x, {}));
     if (all_frozen_) crossed.emplace_back(kPooled, y);
@@ -111,7 +111,7 @@ void BaseRunner::infer(Worker& worker, const Boundary& border, int64_t border_ro
       mine.emplace_back(step, c.tensor(with_rows(tensor.shape(), rows), tensor.dtype()));
       copy_rows(c, tensor, border_row, mine.back().second, 0, rows);
     }
-    Scope scope(c, model_.params, {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_, .part = Part::trainable, .cut = &cut_, .boundary = &mine});
+    Scope scope(c, model_.params, {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_, .part = NetPart::trainable, .cut = &cut_, .boundary = &mine});
     const Tensor y = model_.body(scope, Tensor::shape_only(model_.input(rows), o_.compute));
     copy_rows(c, y, 0, pooled, first_row, rows);
   });
@@ -128,7 +128,7 @@ Tensor BaseRunner::group_forward(Context& c, const Boundary& border) {
   Boundary mine = border;
   const int64_t n = border.at(0).second.dim(0);
   Scope scope(c, model_.params,
-              {.record = true, .batch_statistics = o_.batch_statistics, .part = Part::trainable, .cut = &cut_, .boundary = &mine});
+              {.record = true, .batch_statistics = o_.batch_statistics, .part = NetPart::trainable, .cut = &cut_, .boundary = &mine});
   return model_.body(scope, Tensor::shape_only(model_.input(n), o_.compute));
 }
 

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "data/shuffle.hpp"
+#include "train/calibration.hpp"
 #include "train/class_weights.hpp"
 #include "train/interrupt.hpp"
 #include "train/metrics/evaluation.hpp"

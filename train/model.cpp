@@ -1,12 +1,13 @@
 #include "train/model.hpp"
 
+#include <algorithm>
+#include <unordered_set>
+
 #include "layers/formula.hpp"
 #include "layers/initialize.hpp"
 
 namespace ptrain {
 namespace {
-
-constexpr int64_t kFormat = 1;  // of the model file
 
 // The ImageNet top of any of the five nets; a new head takes its place.
 bool is_top_layer(const std::string& layer) { return layer == "predictions" || layer == "fc1" || layer == "fc2"; }
@@ -43,7 +44,7 @@ std::vector<std::string> load_base(Model& model, const std::string& weights, uin
       const WeightFileReader file(weights);
       if (file.has_attribute("net") && file.text("net") != model.spec.net)
         fail(ErrorKind::weights, "loading ", weights, ": it holds weights of ", file.text("net"), ", ", model.spec.net, " was asked for");
-      left_out = load_weights(model.params, file, {.leave_out = [](const std::string& layer) { return is_top_layer(layer) || is_head_layer(layer); }, .leave_alone = is_head_layer});
+      left_out = load_weights(model.params, file, {.leave_out = [](const std::string& layer) { return is_top_layer(layer) || is_head_layer(layer); }, .leave_alone = is_head_layer, .into = model.spec.net});
     }
     initialize(model.params, seed, is_head_layer);
   }
@@ -53,7 +54,6 @@ std::vector<std::string> load_base(Model& model, const std::string& weights, uin
 
 void write_model(const Model& model, WeightFileWriter& file) {
   const ModelSpec& s = model.spec;
-  file.attribute("format_version", kFormat);
   file.attribute("net", s.net);
   file.attribute("input_size", std::vector<int64_t>{s.height, s.width});
   file.attribute("preprocessing", model.net().preprocess);
@@ -72,6 +72,36 @@ void save_model(const Model& model, const std::filesystem::path& path, const Att
   write_model(model, file);
   for (const auto& [name, value] : extra) file.attribute(name, value);
   file.commit();
+}
+
+ModelSpec read_spec(const WeightFileReader& file) {
+  ModelSpec s;
+  s.net = file.text("net");
+  const auto list = [&]<class T>(const char* name, T) {
+    const auto it = file.attributes().find(name);
+    const auto* values = it == file.attributes().end() ? nullptr : std::get_if<std::vector<T>>(&it->second);
+    if (!values) fail(ErrorKind::weights, "this model file has no attribute '", name, "': it holds a base without a trained head; train one with ptrain train --weights");
+    return *values;
+  };
+  const std::vector<int64_t> size = list("input_size", int64_t{});
+  if (size.size() != 2) fail(ErrorKind::weights, "the attribute 'input_size' has ", size.size(), " numbers, height and width are needed");
+  s.height = size[0], s.width = size[1];
+  s.head.dense = list("head_dense", int64_t{});
+  const std::vector<double> dropout = list("head_dropout", double{});
+  s.head.dropout.assign(dropout.begin(), dropout.end());
+  s.classes = list("classes", std::string{});
+  s.head.classes = int64_t(s.classes.size());
+  if (s.classes.size() < 2 || s.head.dense.size() != s.head.dropout.size()) fail(ErrorKind::weights, "the attributes 'classes', 'head_dense' and 'head_dropout' do not fit together");
+  if (file.has_attribute("head_l2")) s.head.l2 = file.number("head_l2");
+  s.positive = int(s.classes.size()) - 1;
+  if (file.has_attribute("positive_class")) {
+    const auto it = std::find(s.classes.begin(), s.classes.end(), file.text("positive_class"));
+    if (it == s.classes.end()) fail(ErrorKind::weights, "the positive class '", file.text("positive_class"), "' is none of the model's classes");
+    s.positive = int(it - s.classes.begin());
+  }
+  if (file.has_attribute("threshold")) s.threshold = file.number("threshold");
+  if (file.has_attribute("temperature")) s.temperature = file.number("temperature");
+  return s;
 }
 
 Model load_model(const std::filesystem::path& path, const std::shared_ptr<Memory>& memory) {

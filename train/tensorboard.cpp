@@ -37,7 +37,10 @@ std::string field(uint32_t number, float value) { return tag(number, kFixed32) +
 std::string field(uint32_t number, int64_t value) { return tag(number, kVarint) + varint(uint64_t(value)); }
 
 // Event: 1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log. Summary: 1 value. Value: 1 tag, 2 simple_value. SessionLog: 1 status.
-std::string event(double wall_time, int64_t step, const std::string& what) { return field(1, wall_time) + field(2, step) + what; }
+// A step of 0 is the default and left out, as TensorFlow does.
+std::string event(double wall_time, int64_t step, const std::string& what) {
+  return field(1, wall_time) + (step == 0 ? "" : field(2, step)) + what;
+}
 
 uint32_t masked_crc(std::string_view bytes) {  // so that the CRC of data that holds CRCs stays useful
   const uint32_t crc = crc32c(bytes);

@@ -151,7 +151,7 @@ TEST_CASE("float arrays survive .npy and NumPy's own header is read") {
   const std::vector<float> values = {0, -1.5f, 3e38f, 1e-40f, 5, 6};
   for (const std::vector<int64_t>& shape : {std::vector<int64_t>{6}, {2, 3}, {1, 2, 3, 1}}) {
     write_npy(dir / "a.npy", shape, values);
-    const NpyArray got = read_npy(dir / "a.npy");
+    const NpyArray got = ptrain::read_npy(dir / "a.npy");
     CHECK(got.shape == shape);
     CHECK(got.values == values);
     const Array other = test::read_npy(dir / "a.npy");  // the reader of the goldens
@@ -159,9 +159,9 @@ TEST_CASE("float arrays survive .npy and NumPy's own header is read") {
     CHECK((fs::file_size(dir / "a.npy") - 24) % 64 == 0);
   }
   write_npy(dir / "a.npy", {0, 5}, {});
-  CHECK(read_npy(dir / "a.npy").values.empty());
+  CHECK(ptrain::read_npy(dir / "a.npy").values.empty());
   write_npy(dir / "a.npy", {}, std::vector<float>{7});
-  CHECK(read_npy(dir / "a.npy").values == std::vector<float>{7});
+  CHECK(ptrain::read_npy(dir / "a.npy").values == std::vector<float>{7});
   NpyWriter pieces(dir / "p.npy", {3, 2});
   pieces.append(std::span(values).first(4));
   CHECK_FALSE(fs::exists(dir / "p.npy"));
@@ -169,7 +169,7 @@ TEST_CASE("float arrays survive .npy and NumPy's own header is read") {
   expect_error(ErrorKind::failed, {"3 values for 2 places"}, [&] { pieces.append(std::span(values).first(3)); });
   pieces.append(std::span(values).last(2));
   pieces.finish();
-  CHECK(read_npy(dir / "p.npy").values == values);
+  CHECK(ptrain::read_npy(dir / "p.npy").values == values);
 }
 
 TEST_CASE("a .npy file that is not what is wanted says so") {
@@ -184,12 +184,12 @@ TEST_CASE("a .npy file that is not what is wanted says so") {
     return "{'descr': " + type + ", 'fortran_order': " + order + ", 'shape': " + shape + ", }\n";
   };
   const std::string four(16, 'a');
-  CHECK(read_npy(file(header("'<f4'", "False", "(2, 2)"), four)).shape == std::vector<int64_t>{2, 2});
-  CHECK(read_npy(file(header("'<f4'", "False", "(2, 2)"), four, 2)).shape == std::vector<int64_t>{2, 2});
-  CHECK(read_npy(file(header("'<f4'", "False", "(4,)"), four, 3)).shape == std::vector<int64_t>{4});
+  CHECK(ptrain::read_npy(file(header("'<f4'", "False", "(2, 2)"), four)).shape == std::vector<int64_t>{2, 2});
+  CHECK(ptrain::read_npy(file(header("'<f4'", "False", "(2, 2)"), four, 2)).shape == std::vector<int64_t>{2, 2});
+  CHECK(ptrain::read_npy(file(header("'<f4'", "False", "(4,)"), four, 3)).shape == std::vector<int64_t>{4});
   const auto bad = [&](std::vector<std::string> parts, const fs::path& path) {
     parts.push_back("x.npy");
-    expect_error(ErrorKind::data, parts, [&] { read_npy(path); });
+    expect_error(ErrorKind::data, parts, [&] { ptrain::read_npy(path); });
   };
   bad({"'<f8'", "astype('float32')"}, file(header("'<f8'", "False", "(2,)"), four));
   bad({"'>f4'", "little-endian"}, file(header("'>f4'", "False", "(4,)"), four));

@@ -28,6 +28,7 @@ inline const std::vector<Target>& backends_under_test() {
         if (backend->supports(t)) all.push_back({backend, t, is_reference});
     };
     add(make_reference_backend(), true);
+    add(make_cpu_backend(), false);
     return all;
   }();
   return targets;

@@ -1,0 +1,223 @@
+// Augmentation: warp → contrast → brightness → the net's preprocessing, from the cached uint8 images to the net's input. Source
+// positions are float32 in Keras' order of operations: this file is compiled without fused multiply-add.
+#include <cmath>
+
+#include "kernels/cpu/cpu.hpp"
+#include "kernels/cpu/loops.hpp"
+
+namespace ptrain::cpu {
+namespace {
+
+// What one thread works in: the warped image, channel by channel, and one row of source positions and of the four pixels around each.
+struct Workspace {
+  Workspace(const AugmentShape& s, char* memory)
+      : planes(reinterpret_cast<float*>(memory)), x(planes + s.h * s.w * s.c), y(x + s.w), left(reinterpret_cast<int32_t*>(y + s.w)), top(left + s.w) {
+    for (int i = 0; i < 4; ++i) tap[i] = reinterpret_cast<uint8_t*>(top + s.w) + i * s.w;
+  }
+  static int64_t bytes(const AugmentShape& s) { return (s.h * s.w * s.c * 4 + s.w * (4 * 4 + 4) + 63) / 64 * 64; }
+  float* planes;         // [c][h][w]
+  float *x, *y;          // [w]
+  int32_t *left, *top;   // [w]
+  uint8_t* tap[4];       // [w]: upper left, upper right, lower left, lower right
+};
+
+// at → the source position of the fill mode, for the whole row, in [0, last]; for `constant` what is far outside comes near, so that it
+// fits an integer. Selections only, no branches, so that the loops are vectorised. A NaN ends at the low end.
+void fold_into_image(FillMode fill, int64_t size, float* at, int64_t count) {
+  const auto length = float(size), last = length - 1;
+  if (size > 1 && fill == FillMode::reflect) {  // d c b a | a b c d | d c b a, with period 2·length
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      const float v = at[i], low = v + 2 * length * std::trunc(-v / (2 * length)), high = v - 2 * length * std::trunc(v / (2 * length));
+      const float reflected_low = low < -length ? low + 2 * length : -low - 1, reflected_high = high >= length ? 2 * length - high - 1 : high;
+      at[i] = v < 0 ? reflected_low : v > last ? reflected_high : v;
+    }
+  }
+  if (size > 1 && fill == FillMode::wrap) {  // a b c d | a b c d | a b c d
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) {
+      const float v = at[i], low = v + length * (std::trunc(-v / last) + 1), high = v - length * std::trunc(v / last);
+      at[i] = v < 0 ? low : v > last ? high : v;
+    }
+  }
+  const float least = fill == FillMode::constant ? -2 : 0, most = fill == FillMode::constant ? length + 1 : last;
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) at[i] = at[i] > least ? (at[i] < most ? at[i] : most) : least;
+}
+
+// Rounds to the nearest, halves away from zero.
+void round_positions(float* at, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) {
+    const float whole = std::trunc(at[i]), rest = at[i] - whole;
+    at[i] = whole + (rest >= 0.5f ? 1.f : 0.f) - (rest <= -0.5f ? 1.f : 0.f);
+  }
+}
+
+// Are all positions in [0, size − 1]? They rise or fall along a row, so that its ends tell.
+bool inside_image(const float* at, int64_t count, int64_t size) {
+  const auto inside = [&](float v) { return v >= 0 && v <= float(size - 1); };
+  return inside(at[0]) && inside(at[count - 1]);
+}
+
+// Fills work.x and work.y with the source positions of output row `row`. True when a pixel around one of them may lie outside.
+bool find_positions(const AugmentShape& s, const Transform& t, int64_t row, Workspace& work) {
+  const auto y = float(row);
+  const bool affine = t.c0 == 0 && t.c1 == 0;
+#pragma omp simd
+  for (int64_t i = 0; i < s.w; ++i) {
+    const auto x = float(i);
+    work.x[i] = t.a0 * x + t.a1 * y + t.a2;
+    work.y[i] = t.b0 * x + t.b1 * y + t.b2;
+  }
+  for (int64_t i = 0; !affine && i < s.w; ++i) {
+    const float k = t.c0 * float(i) + t.c1 * y + 1;
+    work.x[i] /= k;
+    work.y[i] /= k;
+  }
+  bool outside = false;
+  if (!affine || !inside_image(work.x, s.w, s.w) || !inside_image(work.y, s.w, s.h)) {
+    outside = s.fill == FillMode::constant;
+    fold_into_image(s.fill, s.w, work.x, s.w);
+    fold_into_image(s.fill, s.h, work.y, s.w);
+  }
+  if (s.interpolation == Interpolation::nearest) {
+    round_positions(work.x, s.w);
+    round_positions(work.y, s.w);
+  }
+  return outside || s.w < 2 || s.h < 2;
+}
+
+// One channel of one row: the four pixels around each position, blended.
+// Layout : image uint8 HWC; to float32, one channel.
+// Thread : a row. Positions and blends are vectors; the bytes are fetched one by one, for hardware gathers are no faster.
+// Memory : reads four bytes an output, most of them from the nearest cache.
+// Exact  : float32. With kChecked a pixel outside the image has the fill value; without, none is.
+template <bool kChecked>
+void blend_row(const AugmentShape& s, const uint8_t* image, Workspace& work, float* to) {
+  const int64_t right = s.c, down = s.w * s.c;
+  int32_t *left = work.left, *top = work.top;
+  const auto w = int32_t(s.w), h = int32_t(s.h);
+#pragma omp simd
+  for (int64_t i = 0; i < s.w; ++i) {
+    left[i] = kChecked ? int32_t(std::floor(work.x[i])) : std::min(int32_t(work.x[i]), w - 2);
+    top[i] = kChecked ? int32_t(std::floor(work.y[i])) : std::min(int32_t(work.y[i]), h - 2);
+  }
+  for (int64_t i = 0; i < s.w; ++i) {
+    if constexpr (kChecked) {
+      const auto fetch = [&](int32_t y, int32_t x) { return image[std::clamp(y, 0, h - 1) * down + std::clamp(x, 0, w - 1) * right]; };
+      work.tap[0][i] = fetch(top[i], left[i]);
+      work.tap[1][i] = fetch(top[i], left[i] + 1);
+      work.tap[2][i] = fetch(top[i] + 1, left[i]);
+      work.tap[3][i] = fetch(top[i] + 1, left[i] + 1);
+    } else {
+      const uint8_t* p = image + top[i] * down + left[i] * right;
+      work.tap[0][i] = p[0];
+      work.tap[1][i] = p[right];
+      work.tap[2][i] = p[down];
+      work.tap[3][i] = p[down + right];
+    }
+  }
+  const uint8_t *t0 = work.tap[0], *t1 = work.tap[1], *t2 = work.tap[2], *t3 = work.tap[3];
+#pragma omp simd
+  for (int64_t i = 0; i < s.w; ++i) {
+    float p[4] = {float(t0[i]), float(t1[i]), float(t2[i]), float(t3[i])};
+    if constexpr (kChecked) {
+      const bool l = left[i] >= 0 && left[i] < w, r = left[i] >= -1 && left[i] < w - 1;
+      const bool u = top[i] >= 0 && top[i] < h, d = top[i] >= -1 && top[i] < h - 1;
+      p[0] = l && u ? p[0] : s.fill_value;
+      p[1] = r && u ? p[1] : s.fill_value;
+      p[2] = l && d ? p[2] : s.fill_value;
+      p[3] = r && d ? p[3] : s.fill_value;
+    }
+    const float a = work.x[i] - float(left[i]), b = work.y[i] - float(top[i]);
+    const float upper = p[0] + (p[1] - p[0]) * a, lower = p[2] + (p[3] - p[2]) * a;
+    to[i] = upper + (lower - upper) * b;
+  }
+}
+
+// planes[c][y][x] = the image at ((a0·x + a1·y + a2)/k, (b0·x + b1·y + b2)/k), k = c0·x + c1·y + 1; the fill value where k is 0.
+void warp(const AugmentShape& s, const Transform& t, const uint8_t* image, Workspace& work) {
+  const int64_t pixels = s.h * s.w;
+  if (t == Transform{}) {
+    for (int64_t c = 0; c < s.c; ++c)
+#pragma omp simd
+      for (int64_t i = 0; i < pixels; ++i) work.planes[c * pixels + i] = float(image[i * s.c + c]);
+    return;
+  }
+  for (int64_t row = 0; row < s.h; ++row) {
+    const bool checked = find_positions(s, t, row, work);
+    for (int64_t c = 0; c < s.c; ++c) {
+      float* to = work.planes + c * pixels + row * s.w;
+      if (checked) blend_row<true>(s, image + c, work, to);
+      else blend_row<false>(s, image + c, work, to);
+      for (int64_t i = 0; (t.c0 != 0 || t.c1 != 0) && i < s.w; ++i)
+        if (t.c0 * float(i) + t.c1 * float(row) + 1 == 0) to[i] = s.fill_value;
+    }
+  }
+}
+
+float clipped(float v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
+
+// v = clip((v − m)·contrast + m), m the mean of the channel; v = clip(v + brightness)
+void adjust(const AugmentImage& by, float mean, float* v, int64_t count) {
+  if (by.contrast != 1) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) v[i] = clipped((v[i] - mean) * by.contrast + mean);
+  }
+  if (by.brightness != 0) {
+#pragma omp simd
+    for (int64_t i = 0; i < count; ++i) v[i] = clipped(v[i] + by.brightness);
+  }
+}
+
+float mean_of(const float* v, int64_t rows, int64_t width) {
+  double total = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < width; ++i) sum += v[row * width + i];
+    total += double(sum);
+  }
+  return float(total / double(rows * width));
+}
+
+template <class T>
+void finish(const AugmentShape& s, const AugmentImage& by, const Preprocess& pre, Workspace& work, T* y) {
+  float mean[3] = {};
+  const int64_t pixels = s.h * s.w;
+  for (int64_t c = 0; c < s.c && by.contrast != 1; ++c) mean[c] = mean_of(work.planes + c * pixels, s.h, s.w);
+  for (int64_t row = 0; row < s.h; ++row) {
+    float* plane = work.planes + row * s.w;
+    for (int64_t c = 0; c < s.c; ++c) adjust(by, mean[c], plane + c * pixels, s.w);
+    const auto source = [&](int64_t c) { return plane + (s.c == 1 ? 0 : pre.bgr ? 2 - c : c) * pixels; };  // one channel is shown three times
+    const float *v0 = source(0), *v1 = source(1), *v2 = source(2);
+    T* to = y + row * s.w * 3;
+#pragma omp simd
+    for (int64_t i = 0; i < s.w; ++i) {
+      to[3 * i] = T(v0[i] * pre.scale[0] + pre.shift[0]);
+      to[3 * i + 1] = T(v1[i] * pre.scale[1] + pre.shift[1]);
+      to[3 * i + 2] = T(v2[i] * pre.scale[2] + pre.shift[2]);
+    }
+  }
+}
+
+}  // namespace
+
+void CpuBackend::do_augment(Exec& e, const AugmentShape& s, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre, Buffer y) {
+  REQUIRE_THAT(s.h * s.w * s.c < INT32_MAX, "augment: an image of ", s.h, "x", s.w);
+  const int64_t size = s.h * s.w * s.c;
+  const int parts = part_count(e, s.n, size);
+  char* scratch = static_cast<char*>(e.scratch(parts * Workspace::bytes(s)));
+  with_type(y.dtype, [&]<class T>(T) {
+    parallel(parts, s.n, [&](Part part) {
+      Workspace work(s, scratch + part.index * Workspace::bytes(s));
+      for (int64_t i = part.begin; i < part.end; ++i) {
+        warp(s, images[size_t(i)].transform, x.as<const uint8_t>() + i * size, work);
+        finish(s, images[size_t(i)], pre, work, y.as<T>() + i * s.h * s.w * 3);
+      }
+    });
+  });
+}
+
+}  // namespace ptrain::cpu

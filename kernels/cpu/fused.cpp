@@ -1,0 +1,89 @@
+// The frozen convolution: y = act(scale · conv(x, w) + shift [+ residual]) in one oneDNN primitive.
+//
+// An image is always computed by one thread with a primitive for a batch of one: the result depends neither on the batch nor on
+// the number of threads, a chain of layers finds its activations in the cache of the core that made them, and one layout of the
+// weights serves every n. (Batches of two or four in one primitive were no faster.)
+#include "kernels/cpu/conv.hpp"
+#include "kernels/cpu/cpu.hpp"
+
+namespace ptrain::cpu {
+namespace {
+
+// scale is in the weights, shift is the bias. Read by many threads at once.
+struct PackedConv final : PackedWeights {
+  PackedConv(const OpKey& k, const dnnl::memory::desc& layout, const dnnl::memory::desc& bias_layout, const dnnl::engine& engine)
+      : key(k),
+        weights_data(int64_t(layout.get_size())),
+        bias_data(int64_t(bias_layout.get_size())),
+        weights(layout, engine, weights_data.data()),
+        bias(bias_layout, engine, bias_data.data()) {}
+  OpKey key;
+  Block weights_data, bias_data;
+  dnnl::memory weights, bias;
+};
+
+enum FusedOperand { kX, kW, kBias, kY };
+
+OpKey fused_key(const Fused<ConvShape>& f, DType type) {
+  OpKey key{.kind = OpKind::fused, .type = type, .filter = type, .act = f.act, .residual = f.residual, .shape = f.conv};
+  key.shape.n = 1;
+  return key;
+}
+
+std::unique_ptr<Operation> make_fused(CpuExec& exec, const OpKey& key) {
+  const ConvDescs d = conv_descs(key);
+  const dnnl::memory::desc bias({key.shape.k}, dnnl::memory::data_type::f32, dnnl::memory::format_tag::a);
+  dnnl::post_ops after;
+  if (key.residual) after.append_sum(1.f);  // the residual lies in y
+  if (key.act == Act::relu) after.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+  if (key.act == Act::relu6) after.append_eltwise(1.f, dnnl::algorithm::eltwise_clip, 0.f, 6.f);
+  dnnl::primitive_attr attr = user_scratchpad();
+  attr.set_post_ops(after);
+  const dnnl::convolution_forward::primitive_desc pd(
+      {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x, d.any_w, bias, d.y, d.stride, d.before, d.after}, attr, exec.engine());
+  return std::make_unique<Operation>(exec, dnnl::convolution_forward(pd), pd.scratchpad_desc(),
+                                     std::vector<Operand>{{DNNL_ARG_SRC, d.x, pd.src_desc()},
+                                                          {DNNL_ARG_WEIGHTS, pd.weights_desc(), pd.weights_desc()},
+                                                          {DNNL_ARG_BIAS, bias, bias},
+                                                          {DNNL_ARG_DST, d.y, pd.dst_desc(), Operand::written}});
+}
+
+}  // namespace
+
+std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
+  require_type(w.dtype);
+  CpuExec& exec = cpu_exec(e).worker(0);
+  const OpKey key = fused_key(f, w.dtype);
+  const Operation& op = exec.operation(key, make_fused);
+  const auto packed = std::make_shared<PackedConv>(key, op.layout(kW), op.layout(kBias), exec.engine());
+  std::copy_n(shift.as<const float>(), shift.size, static_cast<float*>(packed->bias_data.data()));
+  with_type(w.dtype, [&]<class T>(T) {
+    T* folded = static_cast<T*>(exec.scratch(w.bytes()));
+    const int64_t k = f.conv.k;
+    for (int64_t i = 0; i < w.size; ++i) folded[i] = T(float(w.as<T>()[i]) * scale.as<float>()[i % k]);
+    explain(exec, "packing weights", [&] {
+      dnnl::memory plain(conv_descs(key).w, exec.engine(), folded);
+      dnnl::stream stream(exec.engine());
+      dnnl::reorder(plain, packed->weights).execute(stream, plain, packed->weights);
+    });
+  });
+  return packed;
+}
+
+void CpuBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
+  const auto* packed = dynamic_cast<const PackedConv*>(&w);
+  const OpKey key = fused_key(f, x.dtype);
+  REQUIRE_THAT(packed && packed->key == key, "conv_bn_act: the weights were packed for another convolution, type or device");
+  const int64_t x_size = f.conv.x_size() / f.conv.n, y_size = f.conv.y_size() / f.conv.n;
+  parallel(e, f.conv.n, y_size, [&](Part part) {
+    CpuExec& exec = cpu_exec(e).worker(part.index);
+    Operation& op = exec.operation(key, make_fused);
+    for (int64_t i = part.begin; i < part.end; ++i) {
+      const Buffer to = y.slice(i * y_size, y_size);
+      if (f.residual && residual.data != y.data) std::copy_n(residual.slice(i * y_size, y_size).as<const char>(), to.bytes(), to.as<char>());
+      op.run(exec, {x.slice(i * x_size, x_size).data, packed->weights, packed->bias, to.data});
+    }
+  });
+}
+
+}  // namespace ptrain::cpu

@@ -1,0 +1,122 @@
+// defines: what the loops of the cpu backend share: types, activations, and how work is split over threads
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <type_traits>
+
+#include "kernels/backend.hpp"
+
+namespace ptrain::cpu {
+
+// Calls f with a value of the type that t names; only float32 and bfloat16 are computed with.
+template <class F>
+decltype(auto) with_type(DType t, F&& f) {
+  if (t == DType::float32) return f(float{});
+  if (t == DType::bfloat16) return f(BFloat16{});
+  fail(ErrorKind::usage, "the cpu device does not compute in ", str(t), ": use float32, or bfloat16 as its mixed precision");
+}
+
+// Calls f with std::true_type or std::false_type, so that loops are compiled for both.
+template <class F>
+decltype(auto) with_flag(bool flag, F&& f) {
+  return flag ? f(std::true_type{}) : f(std::false_type{});
+}
+
+// Activations: the value, and whether the gradient passes where the output is y. A NaN stays a NaN.
+struct Linear {
+  static float apply(float v) { return v; }
+  static bool passes(float) { return true; }
+};
+struct Relu {
+  static float apply(float v) { return v < 0 ? 0 : v; }
+  static bool passes(float y) { return y > 0; }
+};
+struct Relu6 {
+  static float apply(float v) { return v < 0 ? 0 : v > 6 ? 6 : v; }
+  static bool passes(float y) { return y > 0 && y < 6; }
+};
+
+template <class F>
+decltype(auto) with_act(Act act, F&& f) {
+  switch (act) {
+    case Act::none: return f(Linear{});
+    case Act::relu: return f(Relu{});
+    case Act::relu6: return f(Relu6{});
+  }
+  fail(ErrorKind::failed, "no such activation: ", int(act));
+}
+
+// to = v, or to += v.
+template <bool kAdd, class T>
+void put(T& to, float v) {
+  if constexpr (kAdd) to = T(float(to) + v);
+  else to = T(v);
+}
+
+// A contiguous share of the items of a loop: what one thread does.
+struct Part {
+  int index;
+  int64_t begin, end;
+};
+
+// Into how many parts a loop is split. It depends on the sizes and on exec.threads() alone, as every result may.
+inline int part_count(const Exec& exec, int64_t items, int64_t values_per_item) {
+  constexpr int64_t kWorth = 1 << 14;  // values: a smaller part takes less time than waking a thread for it
+  return int(std::max<int64_t>(1, std::min({int64_t(exec.threads()), items, items * values_per_item / kWorth})));
+}
+
+template <class Body>
+void parallel(int parts, int64_t items, Body&& body) {
+  if (parts <= 1) return body(Part{0, 0, items});
+  std::exception_ptr error;  // OpenMP lets none out of the region
+#pragma omp parallel for num_threads(parts) schedule(static, 1)
+  for (int i = 0; i < parts; ++i) {
+    try {
+      body(Part{i, items * i / parts, items * (i + 1) / parts});
+    } catch (...) {
+#pragma omp critical
+      error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+}
+
+// The usual case: any split will do, no thread needs to know its number.
+template <class Body>
+void parallel(const Exec& exec, int64_t items, int64_t values_per_item, Body&& body) {
+  parallel(part_count(exec, items, values_per_item), items, body);
+}
+
+// Sums over the rows of a matrix, kSums for each of its c columns.
+// Thread : each part of the rows has sums of its own; they are added in the order of the parts.
+// Exact  : double, rows in order within a part: the same for the same number of threads.
+// The sums lie in the scratch memory of the Exec, and behind them `extra` floats for the caller, who must not ask it for more.
+template <int kSums>
+class ColumnSums {
+ public:
+  ColumnSums(Exec& exec, int64_t rows, int64_t c, int64_t extra = 0) : rows_(rows), width_(kSums * c), parts_(part_count(exec, rows, c)) {
+    sums_ = static_cast<double*>(exec.scratch(int64_t(sizeof(double)) * parts_ * width_ + int64_t(sizeof(float)) * extra));
+  }
+  float* extra() const { return reinterpret_cast<float*>(sums_ + parts_ * width_); }
+
+  // add(row, sums) adds one row to sums[0 … kSums·c). Returns the totals, in that order.
+  template <class Add>
+  const double* over_rows(Add&& add) {
+    parallel(parts_, rows_, [&](Part part) {
+      double* mine = sums_ + part.index * width_;
+      std::fill(mine, mine + width_, 0.0);
+      for (int64_t row = part.begin; row < part.end; ++row) add(row, mine);
+    });
+    for (int i = 1; i < parts_; ++i)
+      for (int64_t j = 0; j < width_; ++j) sums_[j] += sums_[i * width_ + j];
+    return sums_;
+  }
+
+ private:
+  int64_t rows_, width_;
+  int parts_;
+  double* sums_;
+};
+
+}  // namespace ptrain::cpu

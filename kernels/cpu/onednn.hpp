@@ -1,0 +1,124 @@
+// defines: what this backend needs of oneDNN: Engine, CpuExec (primitive cache, scratch memory), Operation (a primitive with its operands)
+#pragma once
+
+#include <array>
+#include <compare>
+#include <dnnl.hpp>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "kernels/backend.hpp"
+#include "kernels/cpu/memory.hpp"
+
+namespace ptrain::cpu {
+
+struct Engine {
+  dnnl::engine handle{dnnl::engine::kind::cpu, 0};
+};
+
+inline dnnl::memory::data_type dnnl_type(DType t) {
+  return t == DType::bfloat16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+// How a convolution is computed. Everything else in this backend is indifferent to the choice: a Winograd primitive wants its
+// operands in a layout of its own, and Operation takes them there and back.
+enum class Algorithm : uint8_t { direct };
+
+enum class OpKind : uint8_t { forward, backward_data, backward_filter, fused, dense_forward, dense_backward_data, dense_backward_filter };
+
+// What tells one primitive from another. A dense layer is a convolution of 1×1 images; groups is c for a depthwise convolution.
+struct OpKey {
+  OpKind kind;
+  Algorithm algorithm = Algorithm::direct;
+  DType type = DType::float32, filter = DType::float32;  // of the activations; of w or dw
+  Accumulate how = Accumulate::no;
+  Act act = Act::none;
+  bool residual = false;
+  ConvShape shape;
+  int64_t groups = 1;
+  auto operator<=>(const OpKey&) const = default;
+};
+
+class Operation;
+
+// One worker's side of the device. Its primitives are created for its number of threads, and only it runs them.
+class CpuExec final : public Exec {
+ public:
+  CpuExec(const Engine& engine, int threads);
+  ~CpuExec() override;
+  void* scratch(int64_t bytes) override;
+  void synchronize() override {}
+
+  const dnnl::engine& engine() const { return engine_.handle; }
+  // The primitive of this key: made by make(exec, key) the first time. Also tells OpenMP the number of threads that it needs.
+  using Maker = std::unique_ptr<Operation> (*)(CpuExec&, const OpKey&);
+  Operation& operation(const OpKey& key, Maker make);
+  // The i-th of threads() Execs of one thread each, for work whose parts are independent; the Exec itself when it has but one thread.
+  CpuExec& worker(int i) { return workers_.empty() ? *this : *workers_[size_t(i)]; }
+
+ private:
+  const Engine& engine_;
+  std::vector<std::unique_ptr<CpuExec>> workers_;
+  Block scratch_;
+  std::map<OpKey, std::unique_ptr<Operation>> operations_;
+};
+
+inline CpuExec& cpu_exec(Exec& e) { return static_cast<CpuExec&>(e); }
+
+// An operand of a primitive: the layout in which callers hold it, and the one that the primitive asked for.
+struct Operand {
+  int arg;  // DNNL_ARG_…
+  dnnl::memory::desc ours, theirs;
+  enum Role : uint8_t { read, written, added } role = read;
+};
+
+// Where an operand is: values in our layout, or a memory object that is already in the primitive's (packed weights).
+struct Address {
+  Address(void* d) : data(d) {}
+  Address(const dnnl::memory& m) : memory(&m) {}
+  void* data = nullptr;
+  const dnnl::memory* memory = nullptr;
+};
+
+// Owns a primitive and a memory object for each operand. run() takes addresses in the order of the operands. An operand whose
+// layout the primitive does not like goes through scratch memory: reordered there before the run, or back after it. A result that
+// is to be added to what is there goes through scratch memory too.
+class Operation {
+ public:
+  Operation(CpuExec& exec, dnnl::primitive primitive, const dnnl::memory::desc& scratchpad, const std::vector<Operand>& operands);
+  void run(CpuExec& exec, std::initializer_list<Address> addresses);
+  dnnl::memory::desc layout(size_t operand) const { return slots_[operand].theirs.get_desc(); }
+
+ private:
+  // One operand; at: its place in scratch memory, in each layout, where it goes there.
+  struct Slot {
+    Operand::Role role;
+    int arg;
+    dnnl::memory ours, theirs;
+    dnnl::primitive reorder;  // empty when both layouts are the same
+    int64_t ours_at = -1, theirs_at = -1;
+  };
+  int64_t reserve(const dnnl::memory::desc& desc);
+  void place(Slot& slot, void* data, char* scratch);
+  void finish(CpuExec& exec, Slot& slot, void* data, char* scratch);
+
+  dnnl::primitive primitive_;
+  dnnl::stream stream_;
+  dnnl::memory scratchpad_;
+  int64_t scratchpad_at_ = 0, scratch_bytes_ = 0;
+  std::vector<Slot> slots_;
+};
+
+// Calls f(); what oneDNN throws becomes our Error, which says what was being made.
+template <class F>
+decltype(auto) explain(const Exec& exec, const char* what, F&& f) {
+  try {
+    return f();
+  } catch (const dnnl::error& e) {
+    fail(e.status == dnnl_out_of_memory ? ErrorKind::device : ErrorKind::failed, "oneDNN: ", what, exec.label.empty() ? "" : " in ", exec.label, ": ", e.what());
+  }
+}
+
+}  // namespace ptrain::cpu

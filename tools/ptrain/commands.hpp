@@ -1,0 +1,15 @@
+// defines: one function a command, which adds it to the program
+#pragma once
+
+#include "tools/ptrain/cli.hpp"
+
+namespace ptrain::cli {
+
+std::unique_ptr<Command> train_command(CLI::App& program);
+std::unique_ptr<Command> evaluate_command(CLI::App& program);
+std::unique_ptr<Command> predict_command(CLI::App& program);
+std::unique_ptr<Command> features_command(CLI::App& program);
+std::unique_ptr<Command> nets_command(CLI::App& program);
+std::unique_ptr<Command> doctor_command(CLI::App& program);
+
+}  // namespace ptrain::cli

@@ -1,0 +1,62 @@
+// defines: TrainOptions, the options that training commands share, and what becomes of them
+#pragma once
+
+#include "data/cache.hpp"
+#include "data/split.hpp"
+#include "tools/ptrain/cli.hpp"
+#include "train/fit.hpp"
+
+namespace ptrain::cli {
+
+struct DataOptions {
+  std::string data;
+  std::string group_regex, group_csv;
+  std::string cache = "automatic";
+  int64_t cache_memory = 0;  // MiB; 0: half of what is free
+  std::string bad_images = "fail";
+};
+
+struct TrainOptions {
+  DataOptions data;
+  std::string net = "mobilenet_v2", weights, out;
+  int64_t epochs = 10, fine_tune_epochs = 10;
+  double fine_tune_top = 0.3;
+  std::string freeze_until;
+  double lr = 1e-3, fine_tune_lr = 1e-5;
+  int64_t batch = 32;
+  std::string augment = "light", fine_tune_augment;
+  std::string class_weights = "auto", monitor = "val_loss";
+  int64_t patience = 3;
+  double min_delta = 0;
+  std::string bn = "inference", positive;
+  bool resume = false;
+  double val_fraction = 0.15, fraction = 1;
+  std::string split;
+  std::vector<int64_t> dense = {256, 128};
+  std::vector<double> dropout = {0.5, 0.3};
+  double l2 = 1e-4;
+  std::string optimizer = "adam";
+  double momentum = 0, weight_decay = 0;
+  ScheduleOptions schedule;
+  int64_t image_size = 0;  // 0: the net's own
+  std::string precision = "fp32", device = "auto";
+  int64_t threads = 0;     // 0: all processors
+  uint64_t seed = 0;
+  bool json = false, quiet = false;
+};
+
+void bind(Command& command, DataOptions& options);
+void bind(Command& command, TrainOptions& options);
+
+// "auto", "cpu", … : a device that is there, or Error{device}.
+Device choose_device(const std::string& text);
+int choose_threads(int64_t asked);                  // 0: the processors that this process may use
+DType compute_type(const std::string& precision);  // fp32, bf16; Error{usage} for fp16 on a CPU and all others
+PatientRule patient_rule(const DataOptions&);
+CacheOptions cache_options(const DataOptions&, int64_t h, int64_t w, int threads);
+OptimizerRule optimizer_rule(const TrainOptions&);
+int positive_class(const std::string& name, const std::vector<std::string>& classes);  // "": the last
+FitOptions fit_options(const TrainOptions&, const Model& model);
+std::string version();
+
+}  // namespace ptrain::cli
