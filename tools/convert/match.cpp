@@ -84,7 +84,7 @@ class Attempt {
       m_.places[k] = {index, int(i)};
       if (found.element > hdf5::Element::float64 && !found.bfloat16)
         problem("type     ", t.layer, "/", t.var, " holds ", found.element == hdf5::Element::integer ? "integers" : "text, records or raw bytes", ": no weight tensor");
-      else if (found.shape != t.shape) problem("shape    ", t.layer, "/", t.var, " is ", str(found.shape), " in the file, ", str(t.shape), " is wanted");
+      if (found.shape != t.shape) problem("shape    ", t.layer, "/", t.var, " is ", str(found.shape), " in the file, ", str(t.shape), " is wanted");
       else ++m_.fitting;
       return;
     }
@@ -138,7 +138,7 @@ bool better(const Match& a, const Match& b) {
     fail(ErrorKind::weights, "holds none of the nets VGG16, MobileNetV2, DenseNet121, InceptionV3, ResNet50; its ", lines.size(), " layers with weights are", listing(lines));
   }
   fail(ErrorKind::weights, "looks like ", label(net), net.top ? " with top" : " without top", asked.empty() || asked == net.keras_net ? "" : concat(" (", asked, " was asked for)"),
-       ", but does not hold all of it: ", layers, " of ", net.layers.size(), " layers are there, ", m.fitting, " of ", net.tensors.size(), " tensors fit", listing(m.problems));
+       ", but does not hold all of it: ", layers, " of ", net.layers.size(), " layers are there, ", m.fitting, " of ", net.tensors.size(), " tensors fit by name and shape", listing(m.problems));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ struct Match {
   std::vector<Place> places;         // one for each tensor of the layout
   std::vector<char> used;            // layers of the source that belong to the net
   std::vector<std::string> problems;  // lines for the message; empty when every tensor is there
-  size_t fitting = 0;                // tensors that are there with the right shape
+  size_t fitting = 0;                // tensors that are there with the right shape, whatever their type
   bool complete() const { return problems.empty(); }
 };
 
