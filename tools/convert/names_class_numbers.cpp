@@ -25,6 +25,8 @@ std::vector<std::string> layers(const NetLayout& net, const std::vector<SourceLa
     std::sort(found.begin(), found.end(), [&](size_t a, size_t b) { return sources[a].number < sources[b].number; });
     align(net, wanted, found, sources, names);
   }
+  for (size_t i = 0; i < sources.size(); ++i)  // names that say otherwise are not overruled
+    if (!names[i].empty() && names[i] != sources[i].name && net.find(sources[i].name) >= 0) return std::vector<std::string>(sources.size());
   return names;
 }
 
