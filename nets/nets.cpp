@@ -22,6 +22,20 @@ const NetInfo& find_net(const std::string& name) {
   fail(ErrorKind::usage, "unknown net '", name, "': known are ", known);
 }
 
+Preprocess preprocess_of(const std::string& mode) {
+  if (mode == "caffe") return {.scale = {1, 1, 1}, .shift = {-103.939f, -116.779f, -123.68f}, .bgr = true};
+  if (mode == "tf") return {.scale = {1 / 127.5f, 1 / 127.5f, 1 / 127.5f}, .shift = {-1, -1, -1}};
+  if (mode == "torch") {
+    constexpr double kMean[3] = {0.485, 0.456, 0.406}, kDeviation[3] = {0.229, 0.224, 0.225};
+    Preprocess p;
+    for (int c = 0; c < 3; ++c) p.scale[c] = float(1 / (255 * kDeviation[c])), p.shift[c] = float(-kMean[c] / kDeviation[c]);
+    return p;
+  }
+  fail(ErrorKind::failed, "no preprocessing is called '", mode, "'; there are caffe, tf, torch");
+}
+
+bool is_top_layer(const std::string& layer) { return layer == "predictions" || layer == "fc1" || layer == "fc2"; }
+
 Tensor pooled_top(Scope& s, Tensor x) { return s.logits(s.global_avg_pool(x, "avg_pool"), "predictions", 1000); }
 
 }  // namespace ptrain

@@ -1,7 +1,5 @@
 #include "train/image_source.hpp"
 
-#include "data/preprocess.hpp"
-
 namespace ptrain {
 namespace {
 

@@ -7,13 +7,6 @@
 #include "layers/initialize.hpp"
 
 namespace ptrain {
-namespace {
-
-// The ImageNet top of any of the five nets; a new head takes its place.
-bool is_top_layer(const std::string& layer) { return layer == "predictions" || layer == "fc1" || layer == "fc2"; }
-
-}  // namespace
-
 Model::Model(ModelSpec s, const std::shared_ptr<Memory>& memory, DType dtype) : spec(std::move(s)), net_(&find_net(spec.net)), memory_(memory) {
   if (std::min(spec.height, spec.width) < net_->min_size)
     fail(ErrorKind::usage, net_->name, " takes images of at least ", net_->min_size, "x", net_->min_size, ", not ", spec.height, "x", spec.width);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <new>
 #include <numeric>
 
@@ -65,25 +66,32 @@ std::vector<std::string> arguments_of(const std::string& path, const CLI::App& c
   return arguments;
 }
 
-std::string config_path(const std::vector<std::string>& arguments) {
-  std::string path;
+// The last value of an option, or "".
+std::string value_of(const std::string& option, const std::vector<std::string>& arguments) {
+  std::string value;
   for (size_t i = 0; i < arguments.size(); ++i) {
-    if (arguments[i] == "--config" && i + 1 < arguments.size()) path = arguments[i + 1];
-    else if (arguments[i].starts_with("--config=")) path = arguments[i].substr(9);
+    if (arguments[i] == option && i + 1 < arguments.size()) value = arguments[i + 1];
+    else if (arguments[i].starts_with(option + "=")) value = arguments[i].substr(option.size() + 1);
   }
-  return path;
+  return value;
 }
 
-// What CLI11 found wrong, with the nearest known name where a name was wrong.
-std::string describe(const CLI::ParseError& e, const CLI::App& program, const CLI::App* command, const std::vector<std::string>& arguments) {
-  if (dynamic_cast<const CLI::ExtrasError*>(&e)) {
-    const CLI::App& app = command ? *command : program;
-    for (const std::string& a : arguments) {
-      const std::string name = a.substr(0, a.find('='));
-      if (name.starts_with("--") && !app.get_option_no_throw(name)) return "unknown option " + name + suggestion(name.substr(2), option_names(app), "--");
-    }
+// The configuration that stands behind the command line: the one that was named, or that of the run which is resumed.
+std::string config_path(const std::vector<std::string>& arguments) {
+  const std::string named = value_of("--config", arguments);
+  const bool resume = std::find(arguments.begin(), arguments.end(), "--resume") != arguments.end();
+  if (!named.empty() || !resume) return named;
+  const std::string path = value_of("--out", arguments) + "/resolved.toml";
+  return std::filesystem::exists(path) ? path : "";
+}
+
+// Before anything else is said about the options: a name that is not known, with the nearest one that is.
+void check_names(const CLI::App& app, const std::vector<std::string>& arguments) {
+  for (const std::string& a : arguments) {
+    if (a == "--") return;
+    const std::string name = a.substr(0, a.find('='));
+    if (name.starts_with("--") && !app.get_option_no_throw(name)) fail(ErrorKind::usage, "unknown option ", name, suggestion(name.substr(2), option_names(app), "--"));
   }
-  return e.what();
 }
 
 int report(const std::string& message, int code) {
@@ -105,6 +113,7 @@ int run(CLI::App& program, std::vector<std::unique_ptr<Command>>& commands, std:
     for (const auto& c : commands) names.push_back(c->app().get_name());
     fail(ErrorKind::usage, "unknown command '", arguments[0], "'", suggestion(arguments[0], names, ""), "\n  '", program.get_name(), " --help' lists the commands");
   }
+  check_names(command ? command->app() : program, arguments);
   if (command)
     if (const std::string path = config_path(arguments); !path.empty()) {
       const std::vector<std::string> configured = arguments_of(path, command->app());
@@ -116,7 +125,7 @@ int run(CLI::App& program, std::vector<std::unique_ptr<Command>>& commands, std:
   } catch (const CLI::Success& e) {
     return program.exit(e);
   } catch (const CLI::ParseError& e) {
-    fail(ErrorKind::usage, describe(e, program, command ? &command->app() : nullptr, arguments));
+    fail(ErrorKind::usage, e.what());
   }
   command->run();
   return 0;

@@ -94,7 +94,8 @@ class Train {
 
     std::vector<int64_t> all = train;
     all.insert(all.end(), val.begin(), val.end());
-    const ImageCache cache = fill(manifest, all, memory, run);
+    const std::unique_ptr<ImageCache> filled = fill(manifest, all, memory, run);
+    const ImageCache& cache = *filled;
     const auto readable = [&](const std::vector<int64_t>& images) {
       std::vector<int64_t> good;
       for (const int64_t i : images)
@@ -136,14 +137,14 @@ class Train {
     return s;
   }
 
-  ImageCache fill(const Manifest& manifest, const std::vector<int64_t>& images, const std::shared_ptr<Memory>& memory, RunFolder& run) const {
+  std::unique_ptr<ImageCache> fill(const Manifest& manifest, const std::vector<int64_t>& images, const std::shared_ptr<Memory>& memory, RunFolder& run) const {
     const NetInfo& net = find_net(o_.net);
     const int64_t side = o_.image_size > 0 ? o_.image_size : net.input_size;
     CacheOptions options = cache_options(o_.data, side, side, threads_);
     const CachePlan plan = plan_cache(manifest, images, options);
     run.message(str(plan));
-    const ImageCache cache(plan, manifest, images, memory->shared_backend(), options);
-    for (const ImageCache::Bad& bad : cache.bad()) run.message("skipped: " + bad.why);
+    auto cache = std::make_unique<ImageCache>(plan, manifest, images, memory->shared_backend(), options);
+    for (const ImageCache::Bad& bad : cache->bad()) run.message("skipped: " + bad.why);
     return cache;
   }
 

@@ -1,0 +1,131 @@
+// ptrain evaluate: how good a model is on labelled images, with intervals. Every use is written to the ledger beside the model.
+#include <iostream>
+
+#include "data/csv.hpp"
+#include "data/data_hash.hpp"
+#include "data/file.hpp"
+#include "tools/ptrain/commands.hpp"
+#include "tools/ptrain/inference.hpp"
+#include "tools/ptrain/ledger.hpp"
+#include "train/metrics/evaluation.hpp"
+
+namespace ptrain::cli {
+namespace {
+
+struct EvaluateOptions {
+  InferenceOptions inference;
+  DataOptions data;
+  std::string part = "test", split, predictions;
+  double threshold = -1;  // the model's
+};
+
+std::string names(const std::vector<std::string>& list) {
+  std::string text;
+  for (const std::string& name : list) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::vector<int64_t> images_of_part(const EvaluateOptions& o, Manifest& manifest) {
+  const Part part = parse_part(o.part);
+  std::vector<int64_t> images = o.split.empty() ? manifest.of(part) : read_split(o.split, manifest).of(part);
+  if (!images.empty() || !o.split.empty()) {
+    if (images.empty()) fail(ErrorKind::data, "evaluating: ", o.split, " has no images in the part '", o.part, "'");
+    return images;
+  }
+  images = manifest.of(Part::all);
+  if (images.empty()) fail(ErrorKind::data, "evaluating: ", o.data.data, " has no part '", o.part, "'\n  choose one with --part, or give the split.csv of a run with --split");
+  std::fprintf(stderr, "%s is not divided into parts: all of its %zu images are evaluated\n", o.data.data.c_str(), images.size());
+  return images;
+}
+
+void write_predictions(const std::string& path, const Manifest& manifest, std::span<const int64_t> images, const metrics::Predictions& p, const std::vector<std::string>& predicted) {
+  AtomicFile file(path);
+  std::vector<std::string> header{"file", "label", "predicted", "patient"};
+  for (const std::string& c : p.classes) header.push_back("p_" + c);
+  file.write(csv_line(header));
+  for (size_t i = 0; i < images.size(); ++i) {
+    const Entry& e = manifest.entries[size_t(images[i])];
+    std::vector<std::string> row{e.path, p.classes[size_t(e.label)], predicted[i], e.patient};
+    for (size_t c = 0; c < p.classes.size(); ++c) row.push_back(fmt::format("{}", p.probabilities[i * p.classes.size() + c]));
+    file.write(csv_line(row));
+  }
+  file.commit();
+}
+
+std::string with_interval(const metrics::Metric& m) {
+  if (std::isnan(m.value)) return "undefined";
+  return std::isnan(m.ci95.low) ? fmt::format("{:.4f}", m.value) : fmt::format("{:.4f}  [{:.4f}, {:.4f}]", m.value, m.ci95.low, m.ci95.high);
+}
+
+void print(const metrics::Evaluation& e, const std::string& model, const std::string& part) {
+  fmt::print("{} on {} images of the part '{}' (95 % intervals)\n", model, e.n, part);
+  if (e.binary()) {
+    const metrics::Confusion& c = e.chosen.confusion;
+    fmt::print("at threshold {:.4f}, positive is {}\n", e.chosen.threshold, e.classes[size_t(e.options.positive)]);
+    fmt::print("  true positive {}, false negative {}, true negative {}, false positive {}\n", c.tp, c.fn, c.tn, c.fp);
+  }
+  for (const metrics::Metric& m : e.chosen.metrics) fmt::print("  {:<20}{}\n", m.name, with_interval(m));
+  if (e.binary()) {
+    fmt::print("at threshold 0.5\n");
+    for (const char* name : {"accuracy", "sensitivity", "specificity"})
+      for (const metrics::Metric& m : e.plain.metrics)
+        if (m.name == name) fmt::print("  {:<20}{}\n", m.name, with_interval(m));
+  }
+  fmt::print("without a threshold\n");
+  for (const metrics::Metric& m : e.metrics) fmt::print("  {:<20}{}\n", m.name, with_interval(m));
+  for (const std::string& warning : e.warnings) fmt::print("note: {}\n", warning);
+}
+
+void run(const EvaluateOptions& o) {
+  check_ledger(o.inference.model);
+  Manifest manifest = read_folder(o.data.data, patient_rule(o.data));
+  LoadedModel loaded(o.inference);
+  const ModelSpec& spec = loaded.model().spec;
+  if (spec.classes != manifest.classes)
+    fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ", names(spec.classes), "; ", o.data.data, " has ", names(manifest.classes));
+  const std::vector<int64_t> images = images_of_part(o, manifest);
+  const CacheOptions options = cache_options(o.data, spec.height, spec.width, loaded.threads());
+  const ImageCache cache(plan_cache(manifest, images, options), manifest, images, loaded.memory()->shared_backend(), options);
+  for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
+
+  const metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
+  const bool binary = p.classes.size() == 2;
+  const double threshold = o.threshold >= 0 ? o.threshold : spec.threshold;
+  const metrics::Evaluation e = metrics::evaluate(p, {.threshold = threshold, .positive = binary ? spec.positive : -1});
+
+  const nlohmann::ordered_json result = metrics::to_json(e);
+  nlohmann::ordered_json line{{"part", o.part}, {"data_hash", data_hash(manifest, cache.indices(), cache.hashes())}};
+  for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
+    if (result.contains(key)) line[key] = result[key];
+  add_to_ledger(o.inference.model, line);
+
+  if (!o.predictions.empty()) {
+    std::vector<std::string> predicted;
+    const std::vector<int32_t> likely = p.most_likely();
+    const std::vector<double> scores = binary ? p.scores(spec.positive) : std::vector<double>();
+    for (size_t i = 0; i < p.size(); ++i)
+      predicted.push_back(p.classes[size_t(binary ? (scores[i] >= threshold ? spec.positive : 1 - spec.positive) : likely[i])]);
+    write_predictions(o.predictions, manifest, cache.indices(), p, predicted);
+  }
+  if (o.inference.json) std::cout << result.dump(2) << "\n";
+  else print(e, o.inference.model, o.part);
+}
+
+}  // namespace
+
+std::unique_ptr<Command> evaluate_command(CLI::App& program) {
+  auto command = std::make_unique<Command>(program, "evaluate", "measure a model on labelled images; each use is written to the ledger beside the model",
+                                           "  ptrain evaluate --model run1/best.h5 --data chest_xray\n"
+                                           "  ptrain evaluate --model run1/best.h5 --data chest_xray --part val --split run1/split.csv --json");
+  const auto o = std::make_shared<EvaluateOptions>();
+  bind(*command, o->inference);
+  bind(*command, o->data);
+  command->option("--part", o->part, "train, val, test");
+  command->option("--split", o->split, "take the parts from this split.csv")->option_text("FILE.csv");
+  command->option("--predictions", o->predictions, "write every image's probabilities")->option_text("P.csv");
+  command->option("--threshold", o->threshold, "decide at this probability instead of the model's own")->option_text("P");
+  command->run = [o] { run(*o); };
+  return command;
+}
+
+}  // namespace ptrain::cli
