@@ -158,24 +158,24 @@ Dataset open_dataset(Handle dataset, const std::string& name) {
   if (element_bytes <= 0 || element_bytes > (1 << 20)) refuse(name, "has elements of a strange size");
   d.shape = shape_of(space, name, element_bytes);
   const auto declared = uint64_t(element_bytes * d.shape.size());
-  const auto stores = [&](uint64_t bytes) {
-    if (bytes < declared && d.element != Element::other)  // what nobody can read is refused for that, by the caller
+  const auto check_storage = [&](uint64_t bytes) {
+    if (bytes != declared && d.element != Element::other)  // what nobody can read is refused for that, by the caller
       refuse(name, concat("declares ", declared, " bytes (shape ", str(d.shape), ") but stores ", bytes));
   };
   switch (H5Pget_layout(layout)) {
     case H5D_CONTIGUOUS: {
       if (H5Pget_external_count(layout) != 0) refuse(name, "has external storage (it would read another file)");
-      stores(H5Dget_storage_size(dataset));
+      check_storage(H5Dget_storage_size(dataset));
       const haddr_t offset = H5Dget_offset(dataset);
-      if (offset == HADDR_UNDEF && declared > 0) stores(0);
+      if (offset == HADDR_UNDEF && declared > 0) check_storage(0);
       d.offset = uint64_t(offset);
       break;
     }
-    case H5D_COMPACT: stores(H5Dget_storage_size(dataset)); break;
+    case H5D_COMPACT: check_storage(H5Dget_storage_size(dataset)); break;
     case H5D_CHUNKED:
       filters_of(layout, name);
       d.chunk_rows = int64_t(std::min(chunk_of(layout, name, d.shape)[0], hsize_t(kMaxDim)));
-      if (declared > 0 && H5Dget_storage_size(dataset) < declared / 1100) stores(H5Dget_storage_size(dataset));  // deflate packs 1032 to 1 at best
+      if (H5Dget_storage_size(dataset) < declared / 1100) check_storage(H5Dget_storage_size(dataset));  // deflate packs 1032 to 1 at best
       break;
     case H5D_VIRTUAL: refuse(name, "is virtual (it would read another file)");
     default: refuse(name, "has an unknown layout");

@@ -95,7 +95,7 @@ class Mutation {
 
 // Every tensor of the model is what the second reader finds under the path that `path_of` gives.
 template <class PathOf>
-std::string compare(const fs::path& model, std::span<const char> source, const convert::NetLayout& net, PathOf&& path_of) {
+std::string compare(const fs::path& model, std::span<const char> source, const convert::NetLayout& net, PathOf&& path_of) try {
   const WeightFileReader converted(model);
   const MiniHdf5 mini(source);
   if (converted.tensors().size() != net.tensors.size()) return "the converted file has another number of tensors";
@@ -109,6 +109,8 @@ std::string compare(const fs::path& model, std::span<const char> source, const c
     if (std::memcmp(values.data(), a.bytes.data(), a.bytes.size()) != 0) return t.key() + " has other numbers";
   }
   return "";
+} catch (const Error& e) {
+  return e.what();
 }
 
 uint64_t mutation_count() {

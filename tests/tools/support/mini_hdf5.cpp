@@ -85,7 +85,7 @@ MiniHdf5::Array MiniHdf5::array(uint64_t header) const {
       for (const uint64_t d : a.shape) count *= d;
       has_shape = true;
     } else if (type == kDatatype) {
-      is_float = (number(at, 1) & 15) == 1 && number(at + 1, 3) == 0x1f20 && number(at + 4, 4) == 4;  // IEEE, little-endian
+      is_float = (number(at, 1) & 15) == 1 && number(at + 1, 2) == 0x1f20 && number(at + 4, 4) == 4;  // IEEE, little-endian
     } else if (type == kLayout) {
       if (number(at, 1) == 3 && number(at + 1, 1) == 1) address = number(at + 2, 8), size = number(at + 10, 8);
     }
