@@ -24,8 +24,8 @@ Element element_of(hid_t type) {
   const auto is = [&](size_t bytes, size_t e, size_t m, size_t bias) {  // an IEEE 754 type of that size, in either byte order
     const H5T_order_t order = H5Tget_order(type);
     return size == bytes && H5Tget_precision(type) == 8 * bytes && H5Tget_offset(type) == 0 && sign == 8 * bytes - 1 && exponent == m &&
-           exponent_bits == e && mantissa == 0 && mantissa_bits == m && H5Tget_ebias(type) == bias && H5Tget_norm(type) == H5T_NORM_IMPLIED &&
-           (order == H5T_ORDER_LE || order == H5T_ORDER_BE);
+           exponent_bits == e && mantissa == 0 && mantissa_bits == m && H5Tget_ebias(type) == bias &&
+           H5Tget_norm(type) == H5T_NORM_IMPLIED && (order == H5T_ORDER_LE || order == H5T_ORDER_BE);
   };
   if (is(2, 5, 10, 15)) return Element::float16;
   if (is(4, 8, 23, 127)) return Element::float32;
@@ -130,7 +130,8 @@ void check_chunks(hid_t dataset, const std::string& name, const Shape& shape, in
     unsigned mask = 0;
     haddr_t address = HADDR_UNDEF;
     hsize_t size = 0;
-    if (H5Dget_chunk_info_by_coord(dataset, at.data(), &mask, &address, &size) < 0) refuse(name, "has an unreadable index of chunks: " + last_error());
+    if (H5Dget_chunk_info_by_coord(dataset, at.data(), &mask, &address, &size) < 0)
+      refuse(name, "has an unreadable index of chunks: " + last_error());
     if (address == HADDR_UNDEF) refuse(name, concat("declares the shape ", str(shape), " but does not store all of it"));
     if (size > file_bytes || address > file_bytes - size) refuse(name, "has a chunk beyond the end of the file");
     for (size_t i = 0; i < filters.size(); ++i) filters[i].skipped = mask >> i & 1;
@@ -193,7 +194,8 @@ void read_rows(const Dataset& d, const std::string& name, int64_t first, int64_t
     REQUIRE_THAT(first >= 0 && rows >= 0 && first + rows <= d.shape[0], "rows [", first, ", ", first + rows, ") of ", str(d.shape));
     start[0] = hsize_t(first), count[0] = hsize_t(rows);
     memory = Handle(H5Screate_simple(d.shape.rank(), count.data(), nullptr), H5Sclose);
-    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0) refuse(name, "cannot be read: " + last_error());
+    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0)
+      refuse(name, "cannot be read: " + last_error());
   }
   if (H5Dread(d.handle, memory_type, memory, space, H5P_DEFAULT, to) < 0) refuse(name, "cannot be read: " + last_error());
 }

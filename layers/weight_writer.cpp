@@ -24,7 +24,9 @@ struct WeightFileWriter::Impl {
   explicit Impl(fs::path target);
   ~Impl();
 
-  [[noreturn]] void fail_saving(const std::string& why) const { fail(ErrorKind::weights, "saving ", path.string(), ": ", why, "; a file of that name that was there is as it was"); }
+  [[noreturn]] void fail_saving(const std::string& why) const {
+    fail(ErrorKind::weights, "saving ", path.string(), ": ", why, "; a file of that name that was there is as it was");
+  }
   [[noreturn]] void fail_errno(int error) const {
     fail_saving(concat(std::strerror(error), error == ENOSPC || error == EDQUOT ? " (free some space, or save elsewhere)" : ""));
   }
@@ -71,7 +73,8 @@ hid_t memory_type(DType t) {
 }
 
 void check_name(const std::string& part) {
-  REQUIRE_THAT(!part.empty() && part != "." && part != ".." && part.size() <= hdf5::kMaxName && part.find('/') == std::string::npos, "'", part, "' cannot be a name in a model file");
+  REQUIRE_THAT(!part.empty() && part != "." && part != ".." && part.size() <= hdf5::kMaxName && part.find('/') == std::string::npos, "'",
+               part, "' cannot be a name in a model file");
 }
 
 std::vector<std::string> split(const std::string& path) {
@@ -163,7 +166,8 @@ void WeightFileWriter::Impl::commit(const std::function<void(int)>& meanwhile) {
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);  // EINVAL: a file system that has no such thing
   if (fd >= 0) close(fd);
-  if (!synced) fail(ErrorKind::weights, "saving ", path.string(), ": written, but its folder could not be synchronised: ", std::strerror(errno));
+  if (!synced)
+    fail(ErrorKind::weights, "saving ", path.string(), ": written, but its folder could not be synchronised: ", std::strerror(errno));
 }
 
 WeightFileWriter::WeightFileWriter(fs::path path) : impl_(std::make_unique<Impl>(std::move(path))) {}
@@ -186,7 +190,8 @@ void WeightFileWriter::rows(std::span<const float> values) {
   REQUIRE_THAT(w.dataset, "rows() without begin_weight()");
   const int64_t count = w.shape.rank() == 0 ? 1 : w.shape[0], row = count > 0 ? w.shape.size() / count : 0;
   const int64_t given = row > 0 ? int64_t(values.size()) / row : 0;
-  REQUIRE_THAT(given * row == int64_t(values.size()) && w.rows_done + given <= count, w.key, ": ", values.size(), " values are not whole rows of ", str(w.shape), ", or too many");
+  REQUIRE_THAT(given * row == int64_t(values.size()) && w.rows_done + given <= count, w.key, ": ", values.size(),
+               " values are not whole rows of ", str(w.shape), ", or too many");
   std::array<hsize_t, 4> start{hsize_t(w.rows_done)}, size{};
   for (int i = 0; i < w.shape.rank(); ++i) size[size_t(i)] = hsize_t(w.shape[i]);
   size[0] = hsize_t(given);

@@ -22,7 +22,14 @@ TEST_CASE("formula: ranges by net, layer and weight") {
     double sum;
   };
   const Case cases[] = {
-      {"MobileNetV2", "block_1_depthwise", "depthwise_kernel", {3, 3, 96, 1}, -0.0483990312f, 0.608979583f, -0.726873815f, -5.889725101646036},
+      {"MobileNetV2",
+       "block_1_depthwise",
+       "depthwise_kernel",
+       {3, 3, 96, 1},
+       -0.0483990312f,
+       0.608979583f,
+       -0.726873815f,
+       -5.889725101646036},
       {"MobileNetV2", "block_1_project_BN", "gamma", {24}, 0.497836143f, 0.506159127f, 0.47469908f, 12.65993669629097},
       {"ResNet50", "conv2_block1_0_bn", "gamma", {256}, 0.479660988f, 0.455229104f, 0.401204526f, 128.61685249209404},
       {"DenseNet121", "conv2_block1_0_bn", "gamma", {64}, 1.09174955f, 0.967382669f, 1.05602074f, 64.28254461288452},

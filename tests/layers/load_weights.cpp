@@ -66,7 +66,9 @@ TEST_CASE("weights: one error lists everything and nothing is changed") {
   }
   const WeightFileReader file(dir / "m.h5");
   Params p = net({{"conv/kernel", {1, 2, 1, 4}}, {"conv_y/gamma", {4}}, {"bn/beta", {4}}, {"head/kernel", {4, 2}}});
-  LoadOptions options{.leave_out = [](const std::string& l) { return l == "predictions"; }, .leave_alone = [](const std::string& l) { return l == "head"; }, .into = "vgg16"};
+  LoadOptions options{.leave_out = [](const std::string& l) { return l == "predictions"; },
+                      .leave_alone = [](const std::string& l) { return l == "head"; },
+                      .into = "vgg16"};
   CHECK(error_of(p, file, options) == "loading " + (dir / "m.h5").string() +
                                           " into vgg16: 1 parameter is not in the file, 1 in the file is not used, 1 has another shape\n"
                                           "  missing  conv_y/gamma [4]\n"
@@ -82,7 +84,8 @@ TEST_CASE("weights: one error lists everything and nothing is changed") {
 
   Params good = net({{"bn/beta", {4}}, {"head/kernel", {4, 2}}});
   const auto others = [](const std::string& l) { return l != "bn"; };
-  CHECK(load_weights(good, file, {.leave_out = others, .leave_alone = others}) == std::vector<std::string>{"conv", "conv_x", "predictions"});
+  CHECK(load_weights(good, file, {.leave_out = others, .leave_alone = others}) ==
+        std::vector<std::string>{"conv", "conv_x", "predictions"});
   CHECK(good.at("bn/beta").value.to_floats() == std::vector<float>(4));
   CHECK(good.at("head/kernel").value.to_floats() == std::vector<float>(8, -1.f));
 }
@@ -112,7 +115,8 @@ TEST_CASE("weights: damage found on the way changes nothing") {
   }
   {
     const hdf5::Session session;  // a second tensor, whose chunk is no deflate stream
-    const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose), group(H5Gopen2(file, "/weights/a", H5P_DEFAULT), H5Gclose);
+    const hdf5::Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose),
+        group(H5Gopen2(file, "/weights/a", H5P_DEFAULT), H5Gclose);
     const hdf5::Handle list(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
     const hsize_t size = 4, at = 0;
     H5Pset_chunk(list, 1, &size), H5Pset_deflate(list, 1);

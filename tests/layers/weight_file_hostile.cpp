@@ -62,7 +62,9 @@ hid_t chunked(std::vector<hsize_t> chunk, int deflate) {
   return list;
 }
 
-hid_t dataset(hid_t at, const char* name, hid_t type, hid_t space, hid_t list = H5P_DEFAULT) { return H5Dcreate2(at, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT); }
+hid_t dataset(hid_t at, const char* name, hid_t type, hid_t space, hid_t list = H5P_DEFAULT) {
+  return H5Dcreate2(at, name, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
+}
 
 // A chunk whose deflate stream unpacks to `bytes` zeros.
 void put_chunk(hid_t set, size_t bytes, bool cut = false) {
@@ -78,7 +80,8 @@ void put_chunk(hid_t set, size_t bytes, bool cut = false) {
 
 TEST_CASE("hostile model files are refused by name") {
   expect("'kernel' is a soft link", [](hid_t, hid_t a) { H5Lcreate_soft("/weights", a, "kernel", H5P_DEFAULT, H5P_DEFAULT); });
-  expect("'kernel' is an external link", [](hid_t, hid_t a) { H5Lcreate_external("other.h5", "/x", a, "kernel", H5P_DEFAULT, H5P_DEFAULT); });
+  expect("'kernel' is an external link",
+         [](hid_t, hid_t a) { H5Lcreate_external("other.h5", "/x", a, "kernel", H5P_DEFAULT, H5P_DEFAULT); });
   expect("/weights/a/kernel is not a dataset", [](hid_t, hid_t a) { H5Gcreate2(a, "kernel", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT); });
   expect("not stored as floating-point", [](hid_t, hid_t a) {
     const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
@@ -96,7 +99,9 @@ TEST_CASE("hostile model files are refused by name") {
     dataset(a, "kernel", H5T_IEEE_F32LE, simple({4}), list);
   });
   expect("but stores 0", [](hid_t, hid_t a) { dataset(a, "kernel", H5T_IEEE_F32LE, simple({1 << 20, 1 << 10})); });  // never written
-  expect("declares more than 16 GiB", [](hid_t, hid_t a) { dataset(a, "kernel", H5T_IEEE_F32LE, simple({1u << 31, 1u << 31, 1u << 31}), chunked({64, 1, 1}, 1)); });
+  expect("declares more than 16 GiB", [](hid_t, hid_t a) {
+    dataset(a, "kernel", H5T_IEEE_F32LE, simple({1u << 31, 1u << 31, 1u << 31}), chunked({64, 1, 1}, 1));
+  });
   expect("but stores 0", [](hid_t, hid_t a) { dataset(a, "kernel", H5T_IEEE_F32LE, simple({1u << 30}), chunked({1 << 16}, 1)); });
   expect("does not store all of it", [](hid_t, hid_t a) {
     const hid_t set = dataset(a, "kernel", H5T_IEEE_F32LE, simple({2048}), chunked({1024}, 1));

@@ -30,7 +30,8 @@ TEST_CASE("ptrain-convert: a file converts and the report says what it was") {
   const Finished text = run({kProgram, in, "--out", out});
   CHECK(text.code == 0);
   CHECK(text.err == "");
-  for (const char* part : {"260/260 tensors, 0 unused", "mobilenet_v2 (MobileNetV2), without top", "3.15.1 on tensorflow", "2257984", "SHA-256", "legacy .h5"})
+  for (const char* part :
+       {"260/260 tensors, 0 unused", "mobilenet_v2 (MobileNetV2), without top", "3.15.1 on tensorflow", "2257984", "SHA-256", "legacy .h5"})
     CHECK(text.out.find(part) != std::string::npos);
 
   const Finished json = run({kProgram, in, "--out", out, "--net", "MobileNetV2", "--json"});

@@ -86,7 +86,10 @@ TEST_CASE("the layouts are Keras' table of tensors") {
       CHECK(convert::shape_text(t.shape) == r.at("shape_keras"));
     }
     CHECK(k == net.tensors.size());
-    const int64_t features = net.keras_net == "VGG16" ? 512 : net.keras_net == "MobileNetV2" ? 1280 : net.keras_net == "DenseNet121" ? 1024 : 2048;
+    const int64_t features = net.keras_net == "VGG16"         ? 512
+                             : net.keras_net == "MobileNetV2" ? 1280
+                             : net.keras_net == "DenseNet121" ? 1024
+                                                              : 2048;
     CHECK(net.features == features);
   }
 }
@@ -145,7 +148,11 @@ TEST_CASE("real files convert") {
   if (!present("goldens", shared() / "weights")) return;
   const TempDir dir;
   convert::ConvertReport r;
-  CHECK(refusal_of({.file = shared() / "weights" / "mobilenet_v2_imagenet_dequantized.h5", .out = dir / "m.h5", .net = "mobilenet_v2", .classes = {}}, &r) == "");
+  CHECK(refusal_of({.file = shared() / "weights" / "mobilenet_v2_imagenet_dequantized.h5",
+                    .out = dir / "m.h5",
+                    .net = "mobilenet_v2",
+                    .classes = {}},
+                   &r) == "");
   CHECK(r.plan.top);
   CHECK(r.base_tensors == 262);
   CHECK(r.parameters == 3538984);

@@ -22,7 +22,8 @@ constexpr double kMaxSeconds = 5;
 // The k-th mutation of a file.
 class Mutation {
  public:
-  Mutation(std::string& bytes, const std::vector<std::pair<uint64_t, uint64_t>>& data, uint64_t seed) : bytes_(bytes), data_(data), seed_(seed) {
+  Mutation(std::string& bytes, const std::vector<std::pair<uint64_t, uint64_t>>& data, uint64_t seed)
+      : bytes_(bytes), data_(data), seed_(seed) {
     switch (draw(10)) {
       case 0: truncate(); break;
       case 1: flip(draw(bytes_.size())); break;  // anywhere, most likely in the numbers
@@ -34,7 +35,8 @@ class Mutation {
         for (uint64_t i = 0, at = metadata_position(); i < 32 && at + i < bytes_.size(); ++i) bytes_[at + i] = char(draw(256));
         break;
       case 7:
-        for (uint64_t i = 0, n = 1 + draw(8), at = metadata_position(); i < n && at + i < bytes_.size(); ++i) bytes_[at + i] = draw(2) ? '\xff' : '\0';
+        for (uint64_t i = 0, n = 1 + draw(8), at = metadata_position(); i < n && at + i < bytes_.size(); ++i)
+          bytes_[at + i] = draw(2) ? '\xff' : '\0';
         break;
       default: flip(metadata_position()); break;
     }
@@ -103,7 +105,8 @@ std::string compare(const fs::path& model, std::span<const char> source, const c
   for (size_t k = 0; k < net.tensors.size(); ++k) {
     const StoredTensor& t = converted.tensors()[k];
     const MiniHdf5::Array a = mini.dataset(path_of(k));
-    if (t.key() != net.tensors[k].layer + "/" + net.tensors[k].var || std::vector<uint64_t>(t.shape.begin(), t.shape.end()) != a.shape) return t.key() + " has another name or shape";
+    if (t.key() != net.tensors[k].layer + "/" + net.tensors[k].var || std::vector<uint64_t>(t.shape.begin(), t.shape.end()) != a.shape)
+      return t.key() + " has another name or shape";
     values.resize(size_t(t.shape.size()));
     converted.read(t, values);
     if (std::memcmp(values.data(), a.bytes.data(), a.bytes.size()) != 0) return t.key() + " has other numbers";
@@ -119,7 +122,8 @@ uint64_t mutation_count() {
 }
 
 template <class PathOf>
-void try_mutations(const fs::path& good, const TempDir& dir, const convert::NetLayout& net, uint64_t count, const std::string& key, PathOf&& path_of) {
+void try_mutations(const fs::path& good, const TempDir& dir, const convert::NetLayout& net, uint64_t count, const std::string& key,
+                   PathOf&& path_of) {
   const std::string original = read_file(good);
   const fs::path damaged = dir / good.filename().string(), out = dir / "converted.model";
   REQUIRE(refusal_of(damaged, out) == "");
@@ -147,7 +151,8 @@ void try_mutations(const fs::path& good, const TempDir& dir, const convert::NetL
   }
   rusage child{}, self{};
   getrusage(RUSAGE_CHILDREN, &child), getrusage(RUSAGE_SELF, &self);
-  MESSAGE(key, ": ", accepted, " accepted, ", refused, " refused; slowest ", slowest, " s; memory ", child.ru_maxrss / 1024, " MiB in children, ", self.ru_maxrss / 1024, " MiB here");
+  MESSAGE(key, ": ", accepted, " accepted, ", refused, " refused; slowest ", slowest, " s; memory ", child.ru_maxrss / 1024,
+          " MiB in children, ", self.ru_maxrss / 1024, " MiB here");
   CHECK((accepted > 0 || count < 30));
   CHECK(refused > 0);
 #if !defined(__SANITIZE_ADDRESS__)

@@ -34,7 +34,9 @@ void expect_refusal(const char* golden, const std::string& part, const Edit& edi
   CHECK(got.find(part) != std::string::npos);
 }
 
-std::vector<std::string> names(hid_t object, const char* attribute) { return std::get<std::vector<std::string>>(*hdf5::attribute(object, attribute)); }
+std::vector<std::string> names(hid_t object, const char* attribute) {
+  return std::get<std::vector<std::string>>(*hdf5::attribute(object, attribute));
+}
 
 // Names as numpy's fixed-length bytes: `size` 0 takes the longest.
 void write_fixed(hid_t object, const std::string& attribute, const std::vector<std::string>& texts, H5T_str_t pad, H5T_cset_t set) {
@@ -51,12 +53,15 @@ void write_fixed(hid_t object, const std::string& attribute, const std::vector<s
   REQUIRE(H5Awrite(a, type, bytes.data()) >= 0);
 }
 
-void set_names(hid_t object, const char* attribute, const std::vector<std::string>& texts) { REQUIRE(hdf5::write_attribute(object, attribute, texts)); }
+void set_names(hid_t object, const char* attribute, const std::vector<std::string>& texts) {
+  REQUIRE(hdf5::write_attribute(object, attribute, texts));
+}
 
 Handle group(hid_t file, const std::string& path) { return {H5Gopen2(file, path.c_str(), H5P_DEFAULT), H5Gclose}; }
 
 // Writes the dataset again with other properties and the values that `change` leaves.
-void rewrite(hid_t file, const std::string& path, hid_t type, hid_t properties, const std::function<void(std::vector<float>&)>& change = {}) {
+void rewrite(hid_t file, const std::string& path, hid_t type, hid_t properties,
+             const std::function<void(std::vector<float>&)>& change = {}) {
   const Handle old(H5Dopen2(file, path.c_str(), H5P_DEFAULT), H5Dclose), space(H5Dget_space(old), H5Sclose);
   std::vector<float> values(size_t(H5Sget_simple_extent_npoints(space)));
   REQUIRE(H5Dread(old, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()) >= 0);
@@ -98,7 +103,8 @@ TEST_CASE("name lists in pieces are read") {
       const std::vector<std::string> all = names(file, "layer_names");
       H5Adelete(file, "layer_names");
       for (size_t i = 0; i * 20 < all.size(); ++i)
-        set_names(file, ("layer_names" + std::to_string(i + (gap && i > 2))).c_str(), {all.begin() + int(i * 20), all.begin() + int(std::min(all.size(), i * 20 + 20))});
+        set_names(file, ("layer_names" + std::to_string(i + (gap && i > 2))).c_str(),
+                  {all.begin() + int(i * 20), all.begin() + int(std::min(all.size(), i * 20 + 20))});
     };
   };
   CHECK(after(kLegacy, split(false)) == "");
@@ -120,9 +126,11 @@ TEST_CASE("every way of storing floats is read") {
 
 TEST_CASE("numbers that are not finite are refused") {
   NEEDS_GOLDENS("dialects");
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
-    expect_refusal(kLegacy, "'Conv_1/Conv_1/kernel' holds a number that is not finite",
-                   [&](hid_t f) { rewrite(f, "/Conv_1/Conv_1/kernel", H5T_IEEE_F32LE, H5P_DEFAULT, [&](std::vector<float>& v) { v.back() = bad; }); });
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()})
+    expect_refusal(kLegacy, "'Conv_1/Conv_1/kernel' holds a number that is not finite", [&](hid_t f) {
+      rewrite(f, "/Conv_1/Conv_1/kernel", H5T_IEEE_F32LE, H5P_DEFAULT, [&](std::vector<float>& v) { v.back() = bad; });
+    });
   expect_refusal(kLegacy, "holds a number that is not finite", [](hid_t f) {  // too large for float32
     rewrite(f, "/Conv1/Conv1/kernel", H5T_IEEE_F64LE, H5P_DEFAULT);
     const Handle set(H5Dopen2(f, "/Conv1/Conv1/kernel", H5P_DEFAULT), H5Dclose);
@@ -143,18 +151,22 @@ TEST_CASE("legacy lists that do not fit their file are refused") {
     std::swap(*std::find(all.begin(), all.end(), "block_5_expand"), *std::find(all.begin(), all.end(), "block_4_expand"));
     set_names(f, "layer_names", all);
   });
-  expect_refusal(kLegacy, "lists the weight 'bn_Conv1/gamma' twice",
-                 [](hid_t f) { set_names(group(f, "bn_Conv1"), "weight_names", {"bn_Conv1/gamma", "bn_Conv1/gamma", "bn_Conv1/moving_mean", "bn_Conv1/moving_variance"}); });
+  expect_refusal(kLegacy, "lists the weight 'bn_Conv1/gamma' twice", [](hid_t f) {
+    set_names(group(f, "bn_Conv1"), "weight_names",
+              {"bn_Conv1/gamma", "bn_Conv1/gamma", "bn_Conv1/moving_mean", "bn_Conv1/moving_variance"});
+  });
   expect_refusal(kLegacy, "layer 'Conv1' has no weight_names", [](hid_t f) { H5Adelete(group(f, "Conv1"), "weight_names"); });
   expect_refusal(kLegacy, "there is no 'another'", [](hid_t f) {
     std::vector<std::string> all = names(f, "layer_names");
     all.push_back("another");
     set_names(f, "layer_names", all);
   });
-  expect_refusal(kLegacy, "'..' is no name of an object", [](hid_t f) { set_names(group(f, "Conv1"), "weight_names", {"../bn_Conv1/bn_Conv1/gamma"}); });
+  expect_refusal(kLegacy, "'..' is no name of an object",
+                 [](hid_t f) { set_names(group(f, "Conv1"), "weight_names", {"../bn_Conv1/bn_Conv1/gamma"}); });
   expect_refusal(kLegacy, "1 tensors of the file are not used\n  unused   Conv1/extra (in no list of weights)", [](hid_t f) {
     const hsize_t n = 3;
-    const Handle space(H5Screate_simple(1, &n, nullptr), H5Sclose), made(H5Dcreate2(f, "/Conv1/extra", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+    const Handle space(H5Screate_simple(1, &n, nullptr), H5Sclose),
+        made(H5Dcreate2(f, "/Conv1/extra", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
   });
   expect_refusal(kLegacy, "two names for one object", [](hid_t f) {  // a twin instead of the layer's own weights
     H5Ldelete(f, "/block_5_expand/block_5_expand/kernel", H5P_DEFAULT);
@@ -163,10 +175,13 @@ TEST_CASE("legacy lists that do not fit their file are refused") {
   expect_refusal(kLegacy, "two names for one object", [](hid_t f) { H5Lcreate_hard(f, "/", f, "/Conv1/loop", H5P_DEFAULT, H5P_DEFAULT); });
   expect_refusal(kLegacy, "unknown  bn_Conv1/bn_Conv1/delta [32]", [](hid_t f) {
     H5Lmove(f, "/bn_Conv1/bn_Conv1/gamma", f, "/bn_Conv1/bn_Conv1/delta", H5P_DEFAULT, H5P_DEFAULT);
-    set_names(group(f, "bn_Conv1"), "weight_names", {"bn_Conv1/delta", "bn_Conv1/beta", "bn_Conv1/moving_mean", "bn_Conv1/moving_variance"});
+    set_names(group(f, "bn_Conv1"), "weight_names",
+              {"bn_Conv1/delta", "bn_Conv1/beta", "bn_Conv1/moving_mean", "bn_Conv1/moving_variance"});
   });
   expect_refusal(kLegacy, "Theano", [](hid_t f) { hdf5::write_attribute(f, "backend", "theano"); });
-  expect_refusal(kLegacy, "'layer_names' is not a list of names", [](hid_t f) { hdf5::write_attribute(f, "layer_names", std::vector<int64_t>{1, 2}); });
+  expect_refusal(kLegacy, "'layer_names' is not a list of names", [](hid_t f) {
+    hdf5::write_attribute(f, "layer_names", std::vector<int64_t>{1, 2});
+  });
   expect_refusal(kLegacy, "holds none of the nets", [](hid_t f) { set_names(f, "layer_names", {"Conv1", "bn_Conv1"}); });
   expect_refusal(kLegacy, "nothing would be loaded", [](hid_t f) { set_names(f, "layer_names", {}); });
 }
@@ -195,7 +210,9 @@ TEST_CASE("trees of weights with and without names") {
     hdf5::write_attribute(group(file, "layers/conv2d_8/vars"), "name", "block_5_expand");
     hdf5::write_attribute(group(file, "layers/conv2d_10/vars"), "name", "block_4_expand");
   });
-  expect_refusal(kTree, "but none is called 1", [](hid_t file) { H5Lmove(file, "/layers/batch_normalization/vars/1", file, "/layers/batch_normalization/vars/7", H5P_DEFAULT, H5P_DEFAULT); });
+  expect_refusal(kTree, "but none is called 1", [](hid_t file) {
+    H5Lmove(file, "/layers/batch_normalization/vars/1", file, "/layers/batch_normalization/vars/7", H5P_DEFAULT, H5P_DEFAULT);
+  });
   expect_refusal(kTree, "has 3 of 4 tensors", [](hid_t file) { H5Ldelete(file, "/layers/batch_normalization/vars/3", H5P_DEFAULT); });
   expect_refusal(kTree, "missing  block_3_expand/kernel", [](hid_t file) { H5Ldelete(file, "/layers/conv2d_6", H5P_DEFAULT); });
   expect_refusal(kTree, "'layers' is a soft link", [](hid_t file) {
@@ -228,7 +245,8 @@ TEST_CASE("heads that are no head of ptrain are refused by name") {
     H5Gcreate2(f, "/layers/layer_normalization/vars", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     for (const char* n : {"/layers/layer_normalization/vars/0", "/layers/layer_normalization/vars/1"}) {
       const hsize_t size = 1280;
-      const Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose), made(H5Dcreate2(f, n, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+      const Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose),
+          made(H5Dcreate2(f, n, H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
       H5Dwrite(made, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, std::vector<float>(1280).data());
     }
   });
@@ -241,12 +259,14 @@ TEST_CASE("a head keeps its order and a sigmoid becomes two classes") {
   const TempDir dir;
   const fs::path path = unpack("dialects", kNested, dir), out = dir / "m.h5";
   edit_h5(path, [](hid_t f) {
-    H5Lmove(f, "/layers/dense_1", f, "/a_attribute", H5P_DEFAULT, H5P_DEFAULT);  // as in a class of somebody's own: only the shapes tell the order
+    H5Lmove(f, "/layers/dense_1", f, "/a_attribute", H5P_DEFAULT,
+            H5P_DEFAULT);  // as in a class of somebody's own: only the shapes tell the order
     for (const char* n : {"0", "1"}) {
       const std::string p = std::string("/layers/dense_2/vars/") + n;
       H5Ldelete(f, p.c_str(), H5P_DEFAULT);
       const hsize_t shape[2] = {n[0] == '0' ? hsize_t(128) : hsize_t(1), 1};
-      const Handle space(H5Screate_simple(n[0] == '0' ? 2 : 1, shape, nullptr), H5Sclose), made(H5Dcreate2(f, p.c_str(), H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+      const Handle space(H5Screate_simple(n[0] == '0' ? 2 : 1, shape, nullptr), H5Sclose),
+          made(H5Dcreate2(f, p.c_str(), H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
       H5Dwrite(made, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, std::vector<float>(128, 3.f).data());
     }
   });
@@ -270,5 +290,6 @@ TEST_CASE("a head keeps its order and a sigmoid becomes two classes") {
   m.read(m.tensors()[262], hidden);
   CHECK(hidden[1] == 263.f / 1024);
   CHECK(m.texts("classes") == std::vector<std::string>{"NORMAL", "PNEUMONIA"});
-  CHECK(refusal_of({.file = path, .out = out, .net = "auto", .allow_unused = false, .classes = {"A", "B", "C"}}).find("--classes names 3 classes, the head has 2") != std::string::npos);
+  CHECK(refusal_of({.file = path, .out = out, .net = "auto", .allow_unused = false, .classes = {"A", "B", "C"}})
+            .find("--classes names 3 classes, the head has 2") != std::string::npos);
 }

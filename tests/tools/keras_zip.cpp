@@ -72,7 +72,8 @@ TEST_CASE("keras zip: stored and deflated members") {
   CHECK(stored.weights == weights);
   CHECK(stored.zip.keras_version == "3.9.0");
   CHECK(stored.zip.config == kConfig);
-  const ZipMember packed{.name = "model.weights.h5", .data = deflated(weights), .claimed_size = uint32_t(weights.size()), .method = 8, .crc = crc_of(weights)};
+  const ZipMember packed{
+      .name = "model.weights.h5", .data = deflated(weights), .claimed_size = uint32_t(weights.size()), .method = 8, .crc = crc_of(weights)};
   const Unpacked d = unpack_zip(make_zip({packed, {"metadata.json", "not JSON"}}));
   CHECK(d.error == "");
   CHECK(d.weights == weights);
@@ -82,7 +83,8 @@ TEST_CASE("keras zip: stored and deflated members") {
 TEST_CASE("keras zip: hostile and damaged archives") {
   const std::string weights = kHdf5Start + "rest", zeros(10'000'000, '\0');
   const ZipMember good{"model.weights.h5", weights};
-  for (const char* outside : {"../evil", "a/../../evil", "/etc/evil", "..", "a\\..\\evil", "C:evil"}) expect_refusal("points outside", make_zip({good, {outside, "x"}}));
+  for (const char* outside : {"../evil", "a/../../evil", "/etc/evil", "..", "a\\..\\evil", "C:evil"})
+    expect_refusal("points outside", make_zip({good, {outside, "x"}}));
   expect_refusal("twice", make_zip({good, good}));
   expect_refusal("without model.weights.h5", make_zip({{"other.h5", weights}}));
   expect_refusal("a .keras file that holds no weights", make_zip({{"config.json", kConfig}}));
@@ -92,13 +94,19 @@ TEST_CASE("keras zip: hostile and damaged archives") {
   expect_refusal("compressed by method 12", make_zip({{.name = "model.weights.h5", .data = weights, .method = 12}}));
   expect_refusal("is not an HDF5 file", make_zip({{"model.weights.h5", "hello"}}));
   expect_refusal("is damaged", make_zip({{.name = "model.weights.h5", .data = weights, .crc = 12345}}));
-  expect_refusal("is damaged", make_zip({{.name = "model.weights.h5", .data = "no deflate stream at all", .claimed_size = 100, .method = 8, .crc = 1}}));
-  expect_refusal("claims 4000000000 bytes", make_zip({{.name = "model.weights.h5", .data = deflated(weights), .claimed_size = 4'000'000'000, .method = 8}}));
+  expect_refusal("is damaged",
+                 make_zip({{.name = "model.weights.h5", .data = "no deflate stream at all", .claimed_size = 100, .method = 8, .crc = 1}}));
+  expect_refusal("claims 4000000000 bytes",
+                 make_zip({{.name = "model.weights.h5", .data = deflated(weights), .claimed_size = 4'000'000'000, .method = 8}}));
   const std::string bomb = deflated(kHdf5Start + zeros);
   const Unpacked b = unpack_zip(make_zip({{.name = "model.weights.h5", .data = bomb, .claimed_size = 100'000, .method = 8, .crc = 7}}));
   CHECK(b.error != "");
   CHECK(b.weights.size() <= 2 << 20);
-  expect_refusal("is not an HDF5 file", make_zip({{.name = "model.weights.h5", .data = deflated(zeros), .claimed_size = uint32_t(zeros.size()), .method = 8, .crc = crc_of(zeros)}}));
+  expect_refusal("is not an HDF5 file", make_zip({{.name = "model.weights.h5",
+                                                   .data = deflated(zeros),
+                                                   .claimed_size = uint32_t(zeros.size()),
+                                                   .method = 8,
+                                                   .crc = crc_of(zeros)}}));
   const std::string whole = make_zip({good});
   for (const size_t cut : {size_t(1), size_t(10), size_t(30), size_t(70), whole.size() - 5}) {
     CAPTURE(cut);
@@ -113,13 +121,16 @@ TEST_CASE("keras zip: a whole conversion") {
   write_weights_h5(dir / "w.h5", net);
   const std::string weights = read_file(dir / "w.h5");
   const std::string zip = make_zip({{"metadata.json", kMeta}, {"config.json", kConfig}, {"model.weights.h5", weights}});
-  const auto put = [&](const std::string& bytes) { std::ofstream(dir / "m.keras", std::ios::binary | std::ios::trunc).write(bytes.data(), std::streamsize(bytes.size())); };
+  const auto put = [&](const std::string& bytes) {
+    std::ofstream(dir / "m.keras", std::ios::binary | std::ios::trunc).write(bytes.data(), std::streamsize(bytes.size()));
+  };
   put(zip);
   convert::ConvertReport r;
   REQUIRE(refusal_of({.file = dir / "m.keras", .out = dir / "out.h5", .classes = {}}, &r) == "");
   CHECK(r.plan.keras_version == "3.9.0");
   CHECK(WeightFileReader(dir / "out.h5").tensors().size() == net.tensors.size());
-  CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), std::filesystem::directory_iterator()) == 3);  // no temporary file stays
+  CHECK(std::distance(std::filesystem::directory_iterator(dir.path()), std::filesystem::directory_iterator()) ==
+        3);  // no temporary file stays
   std::string damaged = zip;
   damaged[zip.size() / 2] = char(damaged[zip.size() / 2] ^ 1);  // one bit of a weight: only the CRC tells
   put(damaged);

@@ -26,7 +26,8 @@ namespace {
 constexpr SandboxLimits kLimits{.memory_bytes = 64 << 20, .written_bytes = 4096, .cpu_seconds = 1, .cpu_seconds_max = 2};
 
 // What the child writes to the pipe, and how it ended.
-std::pair<std::string, std::string> run_child(std::initializer_list<int> keep, const std::function<void(int)>& body, const SandboxLimits& limits = kLimits) {
+std::pair<std::string, std::string> run_child(std::initializer_list<int> keep, const std::function<void(int)>& body,
+                                              const SandboxLimits& limits = kLimits) {
   Sandbox s(limits, keep, body);
   std::string said;
   char c;

@@ -13,7 +13,8 @@ namespace ptrain::convert {
 // then done. Instead of any of them: refusal (the text for the user).
 enum class FrameType : uint32_t { plan = 1, tensor, rows, done, refusal };
 
-constexpr size_t kMaxTextFrame = 64 << 20, kRowsBytes = 4 << 20;  // rows frames hold at least one row, and no more than this unless one row is larger
+constexpr size_t kMaxTextFrame = 64 << 20,
+                 kRowsBytes = 4 << 20;  // rows frames hold at least one row, and no more than this unless one row is larger
 
 // No NaN, no infinity. Without branches, so that it costs next to nothing beside the copy.
 bool all_finite(std::span<const float> values);

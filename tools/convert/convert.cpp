@@ -41,12 +41,13 @@ File open_input(const fs::path& path, int64_t& bytes) {
   if (file < 0) fail(ErrorKind::weights, std::strerror(errno));
   struct stat status {};
   if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
-    fail(ErrorKind::weights, S_ISDIR(status.st_mode) ? "a folder (a TensorFlow SavedModel?); only files of Keras are read" : "not a regular file");
+    fail(ErrorKind::weights,
+         S_ISDIR(status.st_mode) ? "a folder (a TensorFlow SavedModel?); only files of Keras are read" : "not a regular file");
   bytes = status.st_size;
   return file;
 }
 
-// Room for the weights of a .keras file, without a name from the beginning; beside the output, since that folder has to hold as much anyway.
+// Room for the weights of a .keras file, without a name from the beginning; beside the output, where as much room is needed anyway.
 File open_scratch(const fs::path& out) {
   const fs::path folder = out.empty() ? fs::temp_directory_path() : out.has_parent_path() ? out.parent_path() : fs::path(".");
   int fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -72,7 +73,10 @@ SandboxLimits limits_for(int64_t bytes, bool zipped) {
 class Receiver {
  public:
   Receiver(const ConvertOptions& options, const std::vector<NetLayout>& layouts, Sandbox& child)
-      : options_(options), layouts_(layouts), child_(child), frames_(child.pipe(), Clock::now() + std::chrono::seconds(kSanitized ? 600 : 60)) {}
+      : options_(options),
+        layouts_(layouts),
+        child_(child),
+        frames_(child.pipe(), Clock::now() + std::chrono::seconds(kSanitized ? 600 : 60)) {}
 
   Plan plan() {
     expect(FrameType::plan);
@@ -96,7 +100,8 @@ class Receiver {
       expect(FrameType::rows);
       const std::vector<char>& data = frames_.data();
       const auto count = int64_t(data.size() / sizeof(float));
-      if (count == 0 || data.size() % sizeof(float) != 0 || count % row != 0 || count > t.shape.size() - got) fail(ErrorKind::weights, "the reader sent no whole rows of ", wanted);
+      if (count == 0 || data.size() % sizeof(float) != 0 || count % row != 0 || count > t.shape.size() - got)
+        fail(ErrorKind::weights, "the reader sent no whole rows of ", wanted);
       values_.resize(size_t(count));
       std::memcpy(values_.data(), data.data(), data.size());
       if (!all_finite(values_)) fail(ErrorKind::weights, "the reader sent a number that is not finite in ", wanted);
@@ -112,7 +117,9 @@ class Receiver {
     if (!frames_.next()) {
       const bool late = frames_.late();
       const std::string why = child_.finish(late);
-      fail(ErrorKind::weights, late ? "refused: reading it took too long" : why.empty() ? "refused: the reader ended early" : "refused: " + why);
+      fail(ErrorKind::weights, late          ? "refused: reading it took too long"
+                               : why.empty() ? "refused: the reader ended early"
+                                             : "refused: " + why);
     }
     if (frames_.type() == FrameType::refusal) fail(ErrorKind::weights, frames_.text());
     if (frames_.type() != type) fail(ErrorKind::weights, "the reader sent something out of order");
@@ -172,7 +179,8 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     ConvertReport r;
     const File input = open_input(options.file, r.input_bytes);
     std::error_code ignored;
-    if (!options.out.empty() && fs::equivalent(options.file, options.out, ignored)) fail(ErrorKind::usage, "--out would write over the file itself");
+    if (!options.out.empty() && fs::equivalent(options.file, options.out, ignored))
+      fail(ErrorKind::usage, "--out would write over the file itself");
     const bool zipped = is_zip(input);
     const File scratch = zipped ? open_scratch(options.out) : File(-1);
     const ReadRequest request{.input = input, .scratch = scratch, .named_keras = options.file.extension() == ".keras",
@@ -203,7 +211,8 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     return r;
   } catch (const Error& e) {
     if (std::string(e.what()).starts_with("saving ")) throw;
-    fail(e.kind(), options.file.string(), ": ", e.what(), is_part(options.file) ? "\n  its name is that of one part of sharded weights; all parts are needed" : "");
+    fail(e.kind(), options.file.string(), ": ", e.what(),
+         is_part(options.file) ? "\n  its name is that of one part of sharded weights; all parts are needed" : "");
   }
 }
 

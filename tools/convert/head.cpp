@@ -27,7 +27,7 @@ std::optional<Head::Dense> as_dense(const Source& source, int index) {
   return Head::Dense{index, kernel, 1 - kernel, k[0], k[1]};
 }
 
-// The dense layers as a chain that begins at the base's features. Where two could follow, the order in the file or the number in the name decides.
+// The dense layers as a chain that begins at the base's features. Where two could follow, the file's order or the numbers in names decide.
 std::string chain(std::vector<Head::Dense>& dense, int64_t features, const Source& source) {
   const auto rank = [&](const Head::Dense& d) {
     const SourceLayer& l = source.layers[size_t(d.layer)];
@@ -51,9 +51,11 @@ std::string chain(std::vector<Head::Dense>& dense, int64_t features, const Sourc
     const auto fits = [&](const Head::Dense& d) { return d.inputs == width; };
     const auto next = std::find_if(left.begin(), left.end(), fits);
     if (next == left.end())
-      return concat("no dense layer takes the ", width, dense.empty() ? " features of the base after global pooling" : " outputs of the one before", "; ",
+      return concat("no dense layer takes the ", width,
+                    dense.empty() ? " features of the base after global pooling" : " outputs of the one before", "; ",
                     label(source.layers[size_t(left.front().layer)]), " takes ", left.front().inputs);
-    if (std::count_if(left.begin(), left.end(), fits) > 1) return concat("several dense layers take ", width, " inputs and the file does not say which comes first");
+    if (std::count_if(left.begin(), left.end(), fits) > 1)
+      return concat("several dense layers take ", width, " inputs and the file does not say which comes first");
     dense.push_back(*next);
     left.erase(next);
   }
@@ -62,10 +64,12 @@ std::string chain(std::vector<Head::Dense>& dense, int64_t features, const Sourc
 
 // What the configuration says about the layers after the base. "" when it is a head that ptrain can rebuild.
 std::string check_config(const ModelConfig& config, Head& head, std::vector<std::string>& notes) {
-  static const std::set<std::string> kHarmless = {"Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "InputLayer", "Activation", "Softmax", "ReLU"};
+  static const std::set<std::string> kHarmless = {"Dense",      "Dropout",    "Flatten", "GlobalAveragePooling2D",
+                                                  "InputLayer", "Activation", "Softmax", "ReLU"};
   size_t pooling = config.layers.size();
   for (size_t i = 0; i < config.layers.size(); ++i) {
-    if (config.layers[i].kind == "GlobalMaxPooling2D") return "it pools by the maximum ('" + config.layers[i].name + "'); ptrain's heads take the mean";
+    if (config.layers[i].kind == "GlobalMaxPooling2D")
+      return "it pools by the maximum ('" + config.layers[i].name + "'); ptrain's heads take the mean";
     if (config.layers[i].kind == "GlobalAveragePooling2D" && pooling == config.layers.size()) pooling = i;
   }
   if (pooling == config.layers.size()) return "the configuration has no GlobalAveragePooling2D layer";
@@ -73,7 +77,8 @@ std::string check_config(const ModelConfig& config, Head& head, std::vector<std:
   std::vector<std::string> activations;
   for (size_t i = pooling; i < config.layers.size(); ++i) {
     const ConfigLayer& l = config.layers[i];
-    if (!kHarmless.contains(l.kind)) return concat("it has a layer '", l.name, "' of class ", l.kind, "; known are dense, dropout and softmax");
+    if (!kHarmless.contains(l.kind))
+      return concat("it has a layer '", l.name, "' of class ", l.kind, "; known are dense, dropout and softmax");
     if (l.kind == "Dense") {
       dense.push_back(&l), activations.push_back(l.activation == "linear" ? "" : l.activation);
       if (dense.size() < head.dense.size()) head.dropout.push_back(0);
@@ -87,15 +92,21 @@ std::string check_config(const ModelConfig& config, Head& head, std::vector<std:
       activations.back() = a;
     }
   }
-  if (dense.size() != head.dense.size()) return concat("the configuration has ", dense.size(), " dense layers after the pooling, the weights ", head.dense.size());
+  if (dense.size() != head.dense.size())
+    return concat("the configuration has ", dense.size(), " dense layers after the pooling, the weights ", head.dense.size());
   for (size_t i = 0; i < dense.size(); ++i) {
     const bool last = i + 1 == dense.size();
     const std::string& a = activations[i];
-    if (dense[i]->units != head.dense[i].units) return concat("'", dense[i]->name, "' has ", dense[i]->units, " units in the configuration, ", head.dense[i].units, " in the weights");
-    if (!last && a != "relu") return concat("'", dense[i]->name, "' has the activation '", a.empty() ? "linear" : a, "'; ptrain's heads use relu");
+    if (dense[i]->units != head.dense[i].units)
+      return concat("'", dense[i]->name, "' has ", dense[i]->units, " units in the configuration, ", head.dense[i].units,
+                    " in the weights");
+    if (!last && a != "relu")
+      return concat("'", dense[i]->name, "' has the activation '", a.empty() ? "linear" : a, "'; ptrain's heads use relu");
     if (last && a == "softmax" && head.dense[i].units == 1) return concat("'", dense[i]->name, "' is a softmax over one output");
-    if (last && a == "sigmoid" && head.dense[i].units != 1) return concat("'", dense[i]->name, "' has ", head.dense[i].units, " sigmoid outputs: not one class of several");
-    if (last && a != "softmax" && a != "sigmoid" && !a.empty()) return concat("'", dense[i]->name, "' has the activation '", a, "'; softmax is wanted");
+    if (last && a == "sigmoid" && head.dense[i].units != 1)
+      return concat("'", dense[i]->name, "' has ", head.dense[i].units, " sigmoid outputs: not one class of several");
+    if (last && a != "softmax" && a != "sigmoid" && !a.empty())
+      return concat("'", dense[i]->name, "' has the activation '", a, "'; softmax is wanted");
     if (last && a.empty()) notes.push_back("'" + dense[i]->name + "' gives logits; their softmax is taken");
   }
   head.l2 = dense.front()->l2;
@@ -107,9 +118,12 @@ void note_preprocessing(const ModelConfig& config, const NetLayout& net, std::ve
   std::string own;
   for (const ConfigLayer& l : config.layers) {
     if (net.find(l.name) >= 0 || l.kind == "Conv2D") break;
-    if (l.kind != "InputLayer" && l.kind != "ZeroPadding2D" && !l.kind.empty()) own += (own.empty() ? "" : ", ") + l.kind + " '" + l.name + "'";
+    if (l.kind != "InputLayer" && l.kind != "ZeroPadding2D" && !l.kind.empty())
+      own += (own.empty() ? "" : ", ") + l.kind + " '" + l.name + "'";
   }
-  if (!own.empty()) notes.push_back("layers before the base are left out: " + own + ". ptrain prepares images as " + net.keras_net + " wants them (" + net.preprocessing + ")");
+  if (!own.empty())
+    notes.push_back("layers before the base are left out: " + own + ". ptrain prepares images as " + net.keras_net + " wants them (" +
+                    net.preprocessing + ")");
 }
 
 }  // namespace
@@ -132,7 +146,8 @@ HeadSearch find_head(const Match& match, const Source& source) {
   if (!s.why_not.empty()) return s;
   if (!head.from_config) {
     head.dropout.assign(head.dense.size() - 1, 0);
-    s.notes.push_back("the file has no configuration: global average pooling, relu between the dense layers and softmax at the end are assumed");
+    s.notes.push_back(
+        "the file has no configuration: global average pooling, relu between the dense layers and softmax at the end are assumed");
   }
   head.sigmoid = head.dense.back().units == 1;
   if (head.sigmoid) s.notes.push_back("the one sigmoid output becomes two classes, with the same probabilities");

@@ -69,9 +69,11 @@ Member open_member(zip_t* zip, const char* name, zip_uint64_t limit, zip_stat_t&
   zip_stat_init(&status);
   if (zip_stat(zip, name, 0, &status) != 0 || !(status.valid & ZIP_STAT_SIZE) || !(status.valid & ZIP_STAT_COMP_SIZE))
     fail(ErrorKind::weights, "the zip member '", name, "' cannot be found");
-  if ((status.valid & ZIP_STAT_ENCRYPTION_METHOD) && status.encryption_method != ZIP_EM_NONE) fail(ErrorKind::weights, "the zip member '", name, "' is encrypted");
+  if ((status.valid & ZIP_STAT_ENCRYPTION_METHOD) && status.encryption_method != ZIP_EM_NONE)
+    fail(ErrorKind::weights, "the zip member '", name, "' is encrypted");
   if (status.comp_method != ZIP_CM_STORE && status.comp_method != ZIP_CM_DEFLATE)
-    fail(ErrorKind::weights, "the zip member '", name, "' is compressed by method ", status.comp_method, "; stored and deflated ones are read");
+    fail(ErrorKind::weights, "the zip member '", name, "' is compressed by method ", status.comp_method,
+         "; stored and deflated ones are read");
   if (status.size > limit || status.size / kMaxRatio > status.comp_size)
     fail(ErrorKind::weights, "the zip member '", name, "' claims ", status.size, " bytes, packed into ", status.comp_size);
   Member member(zip_fopen(zip, name, 0));
@@ -122,7 +124,9 @@ KerasZip unpack_keras(int in, int out) {
   const std::set<std::string> names = member_names(zip.get());
   if (!names.contains(kWeights)) {
     for (const char* other : {"model.weights.json", "model.weights.npz", "data.pkl", "archive/data.pkl"})
-      if (names.contains(other)) fail(ErrorKind::weights, "a zip file with '", other, "' instead of ", kWeights, other[0] == 'm' ? ": save the model without shards, as .keras with HDF5 weights" : "");
+      if (names.contains(other))
+        fail(ErrorKind::weights, "a zip file with '", other, "' instead of ", kWeights,
+             other[0] == 'm' ? ": save the model without shards, as .keras with HDF5 weights" : "");
     fail(ErrorKind::weights, "a zip file without ", kWeights, names.contains("config.json") ? ": a .keras file that holds no weights" : "");
   }
   KerasZip k;
@@ -133,7 +137,8 @@ KerasZip unpack_keras(int in, int out) {
   if (names.contains("config.json")) k.config = read_text(zip.get(), "config.json");
   bool first = true;
   read_member(zip.get(), kWeights, kMaxWeights, [&](const char* data, size_t size) {
-    if (std::exchange(first, false) && (size < 8 || std::memcmp(data, "\x89HDF\r\n\x1a\n", 8) != 0)) fail(ErrorKind::weights, kWeights, " inside is not an HDF5 file");
+    if (std::exchange(first, false) && (size < 8 || std::memcmp(data, "\x89HDF\r\n\x1a\n", 8) != 0))
+      fail(ErrorKind::weights, kWeights, " inside is not an HDF5 file");
     write_all(out, data, size);
   });
   return k;

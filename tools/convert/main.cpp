@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   bool check = false, json = false;
   app.add_option("FILE", file, "the Keras file")->required();
   app.add_option("--out", out, "the model file to write");
-  app.add_option("--net", options.net, "vgg16, mobilenet_v2, densenet121, inception_v3, resnet50, or auto: find out")->capture_default_str();
+  app.add_option("--net", options.net, "vgg16, mobilenet_v2, densenet121, inception_v3, resnet50, or auto: find out")
+      ->capture_default_str();
   app.add_option("--classes", options.classes, "names of a classifier's outputs, in order")->delimiter(',');
   app.add_flag("--allow-unused", options.allow_unused, "leave out tensors that do not belong to the net");
   app.add_flag("--check", check, "report only, write nothing");
@@ -54,7 +55,10 @@ int main(int argc, char** argv) {
     return std::cout.flush() ? 0 : 1;
   } catch (const Error& e) {
     std::cerr << "error: " << printable(e.what()) << '\n';
-    if (json) std::cout << nlohmann::json{{"ok", false}, {"file", file}, {"error", e.what()}}.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    if (json)
+      std::cout << nlohmann::json{{"ok", false}, {"file", file}, {"error", e.what()}}.dump(2, ' ', false,
+                                                                                           nlohmann::json::error_handler_t::replace)
+                << '\n';
     return int(e.kind());
   } catch (const std::exception& e) {
     std::cerr << "error: " << printable(e.what()) << '\n';

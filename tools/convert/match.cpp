@@ -26,7 +26,8 @@ class Attempt {
     for (size_t i = 0; i < names.size(); ++i) {
       if (names[i].empty()) continue;
       const auto [it, is_new] = by_name.emplace(names[i], int(i));
-      if (!is_new) twice_ = true, problem("twice    ", names[i], ": ", source.layers[size_t(it->second)].path, " and ", source.layers[i].path);
+      if (!is_new)
+        twice_ = true, problem("twice    ", names[i], ": ", source.layers[size_t(it->second)].path, " and ", source.layers[i].path);
     }
     for (const LayoutLayer& l : net.layers) layer(l, by_name.contains(l.name) ? by_name[l.name] : -1);
   }
@@ -46,10 +47,12 @@ class Attempt {
     for (size_t i = 0; i < names.size(); ++i)
       if (!names[i].empty() && source_.layers[i].number >= 0) sequences[{source_.layers[i].place, source_.layers[i].kind}].push_back(i);
     for (auto& [key, sequence] : sequences) {
-      std::stable_sort(sequence.begin(), sequence.end(), [&](size_t a, size_t b) { return source_.layers[a].number < source_.layers[b].number; });
+      std::stable_sort(sequence.begin(), sequence.end(),
+                       [&](size_t a, size_t b) { return source_.layers[a].number < source_.layers[b].number; });
       for (size_t i = 1; i < sequence.size(); ++i)
         if (net_.find(names[sequence[i - 1]]) > net_.find(names[sequence[i]])) {
-          problem("order    ", names[sequence[i - 1]], " stands before ", names[sequence[i]], ", in Keras it comes after it: names and order disagree");
+          problem("order    ", names[sequence[i - 1]], " stands before ", names[sequence[i]],
+                  ", in Keras it comes after it: names and order disagree");
           return;
         }
     }
@@ -69,7 +72,8 @@ class Attempt {
     for (size_t i = 0; i < wanted.count; ++i) {
       const LayoutTensor& t = net_.tensors[wanted.first + i];
       if (m_.places[wanted.first + i].layer < 0)
-        problem("missing  ", t.layer, "/", t.var, " ", str(t.shape), ": the file's layer ", label(source), " has ", source.tensors.size(), " of ", wanted.count, " tensors");
+        problem("missing  ", t.layer, "/", t.var, " ", str(t.shape), ": the file's layer ", label(source), " has ", source.tensors.size(),
+                " of ", wanted.count, " tensors");
     }
   }
 
@@ -83,8 +87,10 @@ class Attempt {
       if (m_.places[k].layer >= 0) return problem("twice    ", t.layer, "/", t.var);
       m_.places[k] = {index, int(i)};
       if (found.element > hdf5::Element::float64 && !found.bfloat16)
-        problem("type     ", t.layer, "/", t.var, " holds ", found.element == hdf5::Element::integer ? "integers" : "text, records or raw bytes", ": no weight tensor");
-      if (found.shape != t.shape) problem("shape    ", t.layer, "/", t.var, " is ", str(found.shape), " in the file, ", str(t.shape), " is wanted");
+        problem("type     ", t.layer, "/", t.var, " holds ",
+                found.element == hdf5::Element::integer ? "integers" : "text, records or raw bytes", ": no weight tensor");
+      if (found.shape != t.shape)
+        problem("shape    ", t.layer, "/", t.var, " is ", str(found.shape), " in the file, ", str(t.shape), " is wanted");
       else ++m_.fitting;
       return;
     }
@@ -101,7 +107,8 @@ class Attempt {
 std::optional<Match> one_copy(const NetLayout& net, const Naming& naming, const Source& source) {
   std::map<std::string, int> places;
   for (const SourceLayer& l : source.layers)
-    for (size_t slash = l.path.find('/'); slash != std::string::npos; slash = l.path.find('/', slash + 1)) ++places[l.path.substr(0, slash + 1)];
+    for (size_t slash = l.path.find('/'); slash != std::string::npos; slash = l.path.find('/', slash + 1))
+      ++places[l.path.substr(0, slash + 1)];
   std::vector<std::pair<std::string, Match>> complete;
   for (const auto& [place, count] : places) {
     if (size_t(count) < net.layers.size()) continue;
@@ -111,7 +118,8 @@ std::optional<Match> one_copy(const NetLayout& net, const Naming& naming, const 
     complete.emplace_back(place, std::move(m));
   }
   if (complete.size() > 1)
-    fail(ErrorKind::weights, "the file holds ", label(net), " ", complete.size(), " times: below '", complete[0].first, "' and '", complete[1].first, "'");
+    fail(ErrorKind::weights, "the file holds ", label(net), " ", complete.size(), " times: below '", complete[0].first, "' and '",
+         complete[1].first, "'");
   if (complete.empty()) return {};
   return std::move(complete.front().second);
 }
@@ -135,10 +143,13 @@ bool better(const Match& a, const Match& b) {
   if (m.fitting * 10 < net.tensors.size()) {
     std::vector<std::string> lines;
     for (const SourceLayer& l : source.layers) lines.push_back(label(l));
-    fail(ErrorKind::weights, "holds none of the nets VGG16, MobileNetV2, DenseNet121, InceptionV3, ResNet50; its ", lines.size(), " layers with weights are", listing(lines));
+    fail(ErrorKind::weights, "holds none of the nets VGG16, MobileNetV2, DenseNet121, InceptionV3, ResNet50; its ", lines.size(),
+         " layers with weights are", listing(lines));
   }
-  fail(ErrorKind::weights, "looks like ", label(net), net.top ? " with top" : " without top", asked.empty() || asked == net.keras_net ? "" : concat(" (", asked, " was asked for)"),
-       ", but does not hold all of it: ", layers, " of ", net.layers.size(), " layers are there, ", m.fitting, " of ", net.tensors.size(), " tensors fit by name and shape", listing(m.problems));
+  fail(ErrorKind::weights, "looks like ", label(net), net.top ? " with top" : " without top",
+       asked.empty() || asked == net.keras_net ? "" : concat(" (", asked, " was asked for)"), ", but does not hold all of it: ", layers,
+       " of ", net.layers.size(), " layers are there, ", m.fitting, " of ", net.tensors.size(), " tensors fit by name and shape",
+       listing(m.problems));
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ void read_layers(const json& model, ModelConfig& to, int depth) {
       continue;
     }
     ConfigLayer l{.kind = text(at(layer, "class_name")), .name = text(at(config, "name")), .activation = activation_of(config)};
-    if (l.kind == "Dense") l.units = int64_t(number(at(config, "units"))), l.l2 = number(at(at(at(config, "kernel_regularizer"), "config"), "l2"));
+    if (l.kind == "Dense")
+      l.units = int64_t(number(at(config, "units"))), l.l2 = number(at(at(at(config, "kernel_regularizer"), "config"), "l2"));
     if (l.kind == "Dropout") l.rate = number(at(config, "rate"));
     to.layers.push_back(std::move(l));
   }

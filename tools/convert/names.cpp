@@ -30,7 +30,8 @@ std::string bare_variable(const std::string& name) {
   std::string v = last_part(name);
   const auto strip = [&](char mark) {
     const size_t at = v.rfind(mark);
-    if (at != std::string::npos && at > 0 && at + 1 < v.size() && v.find_first_not_of("0123456789", at + 1) == std::string::npos) v.resize(at);
+    if (at != std::string::npos && at > 0 && at + 1 < v.size() && v.find_first_not_of("0123456789", at + 1) == std::string::npos)
+      v.resize(at);
   };
   strip(':'), strip('_');
   return v;
@@ -44,8 +45,8 @@ std::string keras_variable(const NetLayout& net, const LayoutLayer& layer, const
   return v == "kernel" && layer.kind == "depthwise_conv2d" ? "depthwise_kernel" : v;
 }
 
-void align(const NetLayout& net, const std::vector<const LayoutLayer*>& wanted, const std::vector<size_t>& found, const std::vector<SourceLayer>& layers,
-           std::vector<std::string>& names) {
+void align(const NetLayout& net, const std::vector<const LayoutLayer*>& wanted, const std::vector<size_t>& found,
+           const std::vector<SourceLayer>& layers, std::vector<std::string>& names) {
   if (wanted.empty() || found.empty()) return;
   size_t place = 0, places = 0;
   for (size_t at = 0; at + wanted.size() <= found.size(); ++at) {

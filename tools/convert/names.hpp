@@ -42,8 +42,8 @@ std::vector<std::string> by_rule(const NetLayout& net, const std::vector<SourceL
   return names;
 }
 // Sources that belong to one sequence of the layout, each in its order: finds the only place where all shapes agree.
-void align(const NetLayout& net, const std::vector<const LayoutLayer*>& wanted, const std::vector<size_t>& found, const std::vector<SourceLayer>& layers,
-           std::vector<std::string>& names);
+void align(const NetLayout& net, const std::vector<const LayoutLayer*>& wanted, const std::vector<size_t>& found,
+           const std::vector<SourceLayer>& layers, std::vector<std::string>& names);
 // "kernel_1:0" → "kernel": without the output number and the number that TensorFlow adds.
 std::string bare_variable(const std::string& name);
 // "a/b/c" → "c"

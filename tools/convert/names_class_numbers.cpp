@@ -1,5 +1,5 @@
-// .weights.h5 without names: within one list of layers conv2d_5 is the sixth Conv2D of model.layers. A model around the base may have more of
-// a class before or after it; then the shapes must leave one place only.
+// .weights.h5 without names: within one list of layers conv2d_5 is the sixth Conv2D of model.layers. A model around the base may have more
+// of a class before or after it; then the shapes must leave one place only.
 #include <algorithm>
 #include <map>
 
@@ -14,7 +14,8 @@ std::vector<std::string> layers(const NetLayout& net, const std::vector<SourceLa
   for (const SourceLayer& s : sources)
     if (s.kind == "conv2d") ++places[s.place];
   if (places.empty()) return names;
-  const std::string place = std::max_element(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
+  const std::string place =
+      std::max_element(places.begin(), places.end(), [](const auto& a, const auto& b) { return a.second < b.second; })->first;
   for (const char* kind : {"conv2d", "depthwise_conv2d", "batch_normalization", "dense"}) {
     std::vector<const LayoutLayer*> wanted;
     for (const LayoutLayer& l : net.layers)

@@ -1,4 +1,5 @@
-// The official MobileNetV2 files: "mobl1_conv_1_expand" is block_1_expand, "bn1_conv_1_bn_expand" is block_1_expand_BN; block 0 is expanded_conv.
+// The official MobileNetV2 files: "mobl1_conv_1_expand" is block_1_expand, "bn1_conv_1_bn_expand" is block_1_expand_BN, and block 0 is
+// called expanded_conv.
 #include "tools/convert/names.hpp"
 
 namespace ptrain::convert {

@@ -1,6 +1,6 @@
-// ResNet50 of 2016 (v0.2): "res2a_branch2b" is conv2_block1_2_conv, "bn2a_branch1" is conv2_block1_0_bn, variables are "…_W:0" and "…_running_std:0"
-// (which holds the variance). In block 1 of each stage the shortcut (branch1) comes after branch2c, in Keras before it, and in stage 2 both
-// have the same shape: loading such a file by order swaps them silently. So: by name only.
+// ResNet50 of 2016 (v0.2): "res2a_branch2b" is conv2_block1_2_conv, "bn2a_branch1" is conv2_block1_0_bn, variables are "…_W:0" and
+// "…_running_std:0" (which holds the variance). In block 1 of each stage the shortcut (branch1) comes after branch2c, in Keras before it,
+// and in stage 2 both have the same shape: loading such a file by order swaps them silently. So: by name only.
 #include "tools/convert/names.hpp"
 
 namespace ptrain::convert {

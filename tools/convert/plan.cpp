@@ -22,7 +22,8 @@ constexpr Relative kRelatives[] = {
 void refuse_relatives(const NetLayout& net, const Source& source) {
   for (const Relative& r : kRelatives)
     for (const SourceLayer& l : source.layers)
-      if (net.keras_net == r.keras_net && last_part(l.name) == r.layer) fail(ErrorKind::weights, "holds ", r.what, " (it has the layer ", r.layer, "), not ", net.keras_net);
+      if (net.keras_net == r.keras_net && last_part(l.name) == r.layer)
+        fail(ErrorKind::weights, "holds ", r.what, " (it has the layer ", r.layer, "), not ", net.keras_net);
 }
 
 // A classifier's layer that is there in part must not pass for a user's head.
@@ -35,7 +36,8 @@ void refuse_half_top(const Match& m, const Source& source, const std::vector<Net
     const LayoutLayer& wanted = with_top->layers[size_t(index)];
     for (const SourceTensor& t : l.tensors)
       if (l.tensors.size() != wanted.count && t.shape == with_top->tensors[wanted.first].shape)
-        fail(ErrorKind::weights, "layer ", l.name, " of the ImageNet top has ", l.tensors.size(), " tensors, ", wanted.count, " are needed");
+        fail(ErrorKind::weights, "layer ", l.name, " of the ImageNet top has ", l.tensors.size(), " tensors, ", wanted.count,
+             " are needed");
   }
 }
 
@@ -75,7 +77,8 @@ std::vector<PlanTensor> tensors_of(const Plan& plan, const std::vector<NetLayout
   for (size_t i = 0; i <= h.units.size(); ++i) {
     const bool last = i == h.units.size();
     const int64_t units = last ? h.classes : h.units[i];
-    if (units < 1 || units > kMaxUnits || width * units > (int64_t(1) << 32)) fail(ErrorKind::weights, "the reader's plan has a head that cannot be");
+    if (units < 1 || units > kMaxUnits || width * units > (int64_t(1) << 32))
+      fail(ErrorKind::weights, "the reader's plan has a head that cannot be");
     const std::string name = last ? "head_out" : concat("head_", i + 1);
     list.push_back({name, "kernel", {width, units}});
     list.push_back({name, "bias", {units}});
@@ -107,7 +110,8 @@ Plan plan_from_text(const std::string& text) try {
          .notes = field<std::vector<std::string>>(j, "notes")};
   if (j.contains("head")) {
     const json& h = j["head"];
-    p.head = Plan::HeadPlan{field<std::vector<int64_t>>(h, "units"), field<std::vector<double>>(h, "dropout"), field<double>(h, "l2"), field<int64_t>(h, "classes")};
+    p.head = Plan::HeadPlan{field<std::vector<int64_t>>(h, "units"), field<std::vector<double>>(h, "dropout"), field<double>(h, "l2"),
+                            field<int64_t>(h, "classes")};
   }
   for (std::string* t : {&p.dialect, &p.keras_version, &p.backend}) t->resize(std::min(t->size(), kMaxText));
   if (p.unused.size() > kMaxList || p.notes.size() > kMaxList) fail(ErrorKind::weights, "the reader's plan is too long");
@@ -117,7 +121,9 @@ Plan plan_from_text(const std::string& text) try {
 }
 
 Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, const PlanOptions& options) {
-  if (source.backend == "theano") fail(ErrorKind::weights, "written by Keras on Theano, whose convolution kernels are turned by 180 degrees; load and save it on TensorFlow");
+  if (source.backend == "theano")
+    fail(ErrorKind::weights,
+         "written by Keras on Theano, whose convolution kernels are turned by 180 degrees; load and save it on TensorFlow");
   const Match match = find_match(layouts, source, options.asked_net);
   const NetLayout& net = *match.layout;
   refuse_relatives(net, source);
@@ -125,8 +131,17 @@ Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, co
   HeadSearch search = find_head(match, source);
 
   Routes r;
-  r.plan = {.dialect = dialect_of(source, match), .keras_version = source.keras_version, .backend = source.backend, .net = net.net, .top = net.top,
-            .height = search.height, .width = search.width, .old_names = source.container == kLegacy && has_colons(source), .head = {}, .unused = {}, .notes = std::move(search.notes)};
+  r.plan = {.dialect = dialect_of(source, match),
+            .keras_version = source.keras_version,
+            .backend = source.backend,
+            .net = net.net,
+            .top = net.top,
+            .height = search.height,
+            .width = search.width,
+            .old_names = source.container == kLegacy && has_colons(source),
+            .head = {},
+            .unused = {},
+            .notes = std::move(search.notes)};
   std::vector<char> used = match.used;
   const auto tensor = [&](int layer, int index) { return &source.layers[size_t(layer)].tensors[size_t(index)]; };
   if (search.head) {
@@ -151,11 +166,14 @@ Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, co
     std::string lines;
     for (size_t i = 0; i < std::min(r.plan.unused.size(), kListed); ++i) lines += "\n  unused   " + r.plan.unused[i];
     if (r.plan.unused.size() > kListed) lines += concat("\n  … and ", r.plan.unused.size() - kListed, " more");
-    fail(ErrorKind::weights, "holds ", net.keras_net, " (", net.net, ") complete, but ", r.plan.unused.size(), " tensors of the file are not used", lines,
-         search.why_not.empty() ? "" : "\n  the dense layers are no head that ptrain knows: " + search.why_not, "\n  --allow-unused converts the net and leaves them out");
+    fail(ErrorKind::weights, "holds ", net.keras_net, " (", net.net, ") complete, but ", r.plan.unused.size(),
+         " tensors of the file are not used", lines,
+         search.why_not.empty() ? "" : "\n  the dense layers are no head that ptrain knows: " + search.why_not,
+         "\n  --allow-unused converts the net and leaves them out");
   }
   if (!search.why_not.empty()) r.plan.notes.push_back("the dense layers are left out: " + search.why_not);
-  if (source.bookkeeping > 0) r.plan.notes.push_back(concat("state of optimizers and random generators is left out (", source.bookkeeping, " tensors)"));
+  if (source.bookkeeping > 0)
+    r.plan.notes.push_back(concat("state of optimizers and random generators is left out (", source.bookkeeping, " tensors)"));
   return r;
 }
 

@@ -73,8 +73,10 @@ void read_file(const ReadRequest& request, const std::vector<NetLayout>& layouts
   KerasZip zip;
   const bool zipped = is_zip(request.input);
   if (zipped) zip = unpack_keras(request.input, request.scratch);
-  else if (request.named_keras) fail(ErrorKind::weights, "named .keras, but it is ", sniff(request.input), " and no zip file, as .keras files are");
-  else if (const std::string other = sniff(request.input); other != kHdf5) fail(ErrorKind::weights, "this is ", other, ", not a Keras weight file");
+  else if (request.named_keras)
+    fail(ErrorKind::weights, "named .keras, but it is ", sniff(request.input), " and no zip file, as .keras files are");
+  else if (const std::string other = sniff(request.input); other != kHdf5)
+    fail(ErrorKind::weights, "this is ", other, ", not a Keras weight file");
 
   const hdf5::Session session;
   hdf5::Descriptor descriptor{.fd = zipped ? request.scratch : request.input};

@@ -11,7 +11,9 @@ std::string head_text(const Plan::HeadPlan& h) {
   return text + fmt::format("{} classes", h.classes);
 }
 
-std::string keras_text(const Plan& p) { return p.keras_version.empty() ? "not named in the file" : p.keras_version + (p.backend.empty() ? "" : " on " + p.backend); }
+std::string keras_text(const Plan& p) {
+  return p.keras_version.empty() ? "not named in the file" : p.keras_version + (p.backend.empty() ? "" : " on " + p.backend);
+}
 
 }  // namespace
 
@@ -54,7 +56,8 @@ nlohmann::json report_json(const ConvertOptions& o, const ConvertReport& r) {
       {"net", r.plan.net},
       {"keras_net", r.keras_net},
       {"top", r.plan.top},
-      {"tensors", {{"found", r.base_tensors}, {"expected", r.base_tensors}, {"head", r.tensors - r.base_tensors}, {"unused", r.plan.unused.size()}}},
+      {"tensors",
+       {{"found", r.base_tensors}, {"expected", r.base_tensors}, {"head", r.tensors - r.base_tensors}, {"unused", r.plan.unused.size()}}},
       {"parameters", r.parameters},
       {"official", r.official},
       {"input", {{"bytes", r.input_bytes}, {"sha256", r.input.sha256}}},
@@ -65,7 +68,8 @@ nlohmann::json report_json(const ConvertOptions& o, const ConvertReport& r) {
   if (!r.input.md5.empty()) j["input"]["md5"] = r.input.md5;
   if (!o.out.empty()) j["output"] = {{"file", o.out.string()}, {"bytes", r.output_bytes}, {"sha256", r.output.sha256}};
   if (r.plan.head)
-    j["head"] = {{"dense", r.plan.head->units}, {"dropout", r.plan.head->dropout}, {"l2", r.plan.head->l2}, {"classes", r.plan.head->classes}};
+    j["head"] = {
+        {"dense", r.plan.head->units}, {"dropout", r.plan.head->dropout}, {"l2", r.plan.head->l2}, {"classes", r.plan.head->classes}};
   return j;
 }
 

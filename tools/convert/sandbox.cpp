@@ -47,10 +47,13 @@ constexpr uint32_t kArchitecture = 0;
 
 // What reading an open file, computing, and writing to an open pipe need. Everything else fails with EPERM.
 constexpr uint32_t kAllowed[] = {
-    SYS_read, SYS_pread64, SYS_readv, SYS_write, SYS_pwrite64, SYS_writev, SYS_lseek, SYS_fstat, SYS_newfstatat, SYS_ftruncate, SYS_close, SYS_dup,
-    SYS_fcntl, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_madvise, SYS_brk, SYS_futex, SYS_clock_gettime, SYS_gettimeofday, SYS_getrandom,
-    SYS_getpid, SYS_gettid, SYS_tgkill, SYS_getrusage, SYS_prlimit64, SYS_setrlimit, SYS_getrlimit, SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction,
-    SYS_sigaltstack, SYS_sched_yield, SYS_restart_syscall, SYS_exit, SYS_exit_group,
+    SYS_read,         SYS_pread64,        SYS_readv,         SYS_write,        SYS_pwrite64,    SYS_writev,
+    SYS_lseek,        SYS_fstat,          SYS_newfstatat,    SYS_ftruncate,    SYS_close,       SYS_dup,
+    SYS_fcntl,        SYS_mmap,           SYS_munmap,        SYS_mremap,       SYS_mprotect,    SYS_madvise,
+    SYS_brk,          SYS_futex,          SYS_clock_gettime, SYS_gettimeofday, SYS_getrandom,   SYS_getpid,
+    SYS_gettid,       SYS_tgkill,         SYS_getrusage,     SYS_prlimit64,    SYS_setrlimit,   SYS_getrlimit,
+    SYS_rt_sigreturn, SYS_rt_sigprocmask, SYS_rt_sigaction,  SYS_sigaltstack,  SYS_sched_yield, SYS_restart_syscall,
+    SYS_exit,         SYS_exit_group,
 };
 
 bool install_filter() {
@@ -146,7 +149,8 @@ std::string Sandbox::finish(bool kill_it) {
   const int signal = WTERMSIG(status);
   if (signal == SIGXCPU || (signal == SIGKILL && !kill_it)) return "reading it took too much processor time";
   if (signal == SIGXFSZ) return "it unpacks to more than it claims";
-  return concat("the library that reads it crashed (", sigabbrev_np(signal) ? concat("SIG", sigabbrev_np(signal)) : std::to_string(signal), "): the file is damaged");
+  return concat("the library that reads it crashed (", sigabbrev_np(signal) ? concat("SIG", sigabbrev_np(signal)) : std::to_string(signal),
+                "): the file is damaged");
 }
 
 void allow_cpu(unsigned seconds) {

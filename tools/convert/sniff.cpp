@@ -45,8 +45,9 @@ std::string sniff(int fd) {
   if (bytes.empty()) return "an empty file";
   const size_t text = bytes.find_first_not_of(" \t\r\n");
   if (text != bytes.npos && bytes[text] == '{')
-    return bytes.find("weight_map") != bytes.npos ? "the index of sharded weights (.weights.json with several .h5 parts); save the model again without max_shard_size"
-                                                  : "a JSON file";
+    return bytes.find("weight_map") != bytes.npos
+               ? "the index of sharded weights (.weights.json with several .h5 parts); save the model again without max_shard_size"
+               : "a JSON file";
   return "something unknown";
 }
 

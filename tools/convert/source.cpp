@@ -36,9 +36,13 @@ struct Walk {
   std::set<std::string> names;
   for (const hdf5::Child& c : hdf5::children(root)) names.insert(c.name);
   if (hdf5::attribute(root, "nb_layers"))
-    fail(ErrorKind::weights, "a Keras 1 file (nb_layers, layer_0/param_0, …): its layers have no names. Load it in Keras 2 and save it again");
-  if (hdf5::attribute(root, "format_version") && names.contains("weights")) fail(ErrorKind::weights, "this is a ptrain model already; it needs no conversion");
-  fail(ErrorKind::weights, "an HDF5 file, but not one of Keras: it has no layer_names attribute (nothing would be loaded), no model_weights and no 'vars' groups");
+    fail(ErrorKind::weights,
+         "a Keras 1 file (nb_layers, layer_0/param_0, …): its layers have no names. Load it in Keras 2 and save it again");
+  if (hdf5::attribute(root, "format_version") && names.contains("weights"))
+    fail(ErrorKind::weights, "this is a ptrain model already; it needs no conversion");
+  fail(ErrorKind::weights,
+       "an HDF5 file, but not one of Keras: it has no layer_names attribute (nothing would be loaded), no model_weights and no 'vars' "
+       "groups");
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ SourceLayer read_vars(hid_t root, const std::string& path) {  // path of the lay
   const size_t slash = path.rfind('/');
   if (slash != std::string::npos) layer.place = path.substr(0, slash);
   split_class(slash == std::string::npos ? path : path.substr(slash + 1), layer);
-  if (const auto name = hdf5::attribute(group.handle, "name"); name && std::holds_alternative<std::string>(*name)) layer.name = std::get<std::string>(*name);
+  if (const auto name = hdf5::attribute(group.handle, "name"); name && std::holds_alternative<std::string>(*name))
+    layer.name = std::get<std::string>(*name);
   const std::vector<hdf5::Child> variables = hdf5::children(group.handle);
   for (size_t i = 0; i < variables.size(); ++i) {  // 0, 1, 2, … without a gap
     const std::string number = std::to_string(i);

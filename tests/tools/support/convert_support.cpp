@@ -38,20 +38,24 @@ std::string check_constants(const fs::path& model, const std::string& keras_net,
   const WeightFileReader file(model);
   std::vector<std::pair<std::string, std::string>> wanted;  // name, shape; the shape of a head is not in the table
   for (const Row& r : table)
-    if (r.at("net") == keras_net && r.at("variant") == (top ? "top" : "notop")) wanted.emplace_back(r.at("keras3_layer_name") + "/" + r.at("var"), r.at("shape_keras"));
-  const std::vector<std::string> head_names = {"head_1/kernel", "head_1/bias", "head_2/kernel", "head_2/bias", "head_out/kernel", "head_out/bias"};
+    if (r.at("net") == keras_net && r.at("variant") == (top ? "top" : "notop"))
+      wanted.emplace_back(r.at("keras3_layer_name") + "/" + r.at("var"), r.at("shape_keras"));
+  const std::vector<std::string> head_names = {"head_1/kernel", "head_1/bias",     "head_2/kernel",
+                                               "head_2/bias",   "head_out/kernel", "head_out/bias"};
   for (size_t i = 0; i < heads; ++i) wanted.emplace_back(head_names[i], "");
   if (wanted.size() != file.tensors().size()) return concat(file.tensors().size(), " tensors, ", wanted.size(), " wanted");
   std::vector<float> values;
   for (size_t k = 0; k < wanted.size(); ++k) {
     const StoredTensor& t = file.tensors()[k];
     if (t.key() != wanted[k].first) return concat("tensor ", k, " is ", t.key(), ", ", wanted[k].first, " wanted");
-    if (!wanted[k].second.empty() && convert::shape_text(t.shape) != wanted[k].second) return concat(t.key(), " is ", str(t.shape), ", ", wanted[k].second, " wanted");
+    if (!wanted[k].second.empty() && convert::shape_text(t.shape) != wanted[k].second)
+      return concat(t.key(), " is ", str(t.shape), ", ", wanted[k].second, " wanted");
     values.resize(size_t(t.shape.size()));
     file.read(t, values);
     const float constant = float(k + 1) / 1024;
     for (size_t i = 0; i < values.size(); ++i)
-      if (values[i] != (i == 0 ? constant + 0.5f : constant)) return concat(t.key(), "[", i, "] is ", values[i], ", ", i == 0 ? constant + 0.5f : constant, " wanted");
+      if (values[i] != (i == 0 ? constant + 0.5f : constant))
+        return concat(t.key(), "[", i, "] is ", values[i], ", ", i == 0 ? constant + 0.5f : constant, " wanted");
   }
   return "";
 }
