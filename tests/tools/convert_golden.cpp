@@ -39,7 +39,7 @@ void convert_dialects_of(const std::string& net) {
       CHECK(report.plan.head->units == std::vector<int64_t>{256, 128});
       CHECK(report.plan.head->classes == 2);
       const WeightFileReader model(out);
-      CHECK(model.integer("head_classes") == 2);
+      CHECK(model.texts("classes") == std::vector<std::string>{"class_0", "class_1"});
       CHECK(model.text("net") == report.plan.net);
     }
     ++rows;

@@ -116,10 +116,12 @@ std::string compare(const fs::path& model, std::span<const char> source, const c
   return e.what();
 }
 
-uint64_t mutation_count() {
-  const char* text = std::getenv("PTRAIN_MUTATIONS");
-  return text ? std::strtoull(text, nullptr, 10) : 120;
+// PTRAIN_MUTATIONS: how many in all; PTRAIN_MUTATION_FIRST: where to begin, to see one again.
+uint64_t setting(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
+uint64_t mutation_count() { return setting("PTRAIN_MUTATIONS", 120); }
 
 template <class PathOf>
 void try_mutations(const fs::path& good, const TempDir& dir, const convert::NetLayout& net, uint64_t count, const std::string& key,
@@ -133,7 +135,7 @@ void try_mutations(const fs::path& good, const TempDir& dir, const convert::NetL
 
   uint64_t accepted = 0, refused = 0;
   double slowest = 0;
-  for (uint64_t k = 0; k < count; ++k) {
+  for (uint64_t k = setting("PTRAIN_MUTATION_FIRST", 0), end = k + count; k < end; ++k) {
     CAPTURE(k);
     std::string bytes = original;
     Mutation(bytes, data, fnv1a64(key) + k);
@@ -153,8 +155,7 @@ void try_mutations(const fs::path& good, const TempDir& dir, const convert::NetL
   getrusage(RUSAGE_CHILDREN, &child), getrusage(RUSAGE_SELF, &self);
   MESSAGE(key, ": ", accepted, " accepted, ", refused, " refused; slowest ", slowest, " s; memory ", child.ru_maxrss / 1024,
           " MiB in children, ", self.ru_maxrss / 1024, " MiB here");
-  CHECK((accepted > 0 || count < 30));
-  CHECK(refused > 0);
+  CHECK((count < 30 || (accepted > 0 && refused > 0)));
 #if !defined(__SANITIZE_ADDRESS__)
   CHECK(child.ru_maxrss + self.ru_maxrss < 512 * 1024);
 #endif

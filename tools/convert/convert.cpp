@@ -146,14 +146,15 @@ void write_attributes(WeightFileWriter& w, const ConvertOptions& o, const Conver
   w.attribute("head_dense", r.plan.head->units);
   w.attribute("head_dropout", r.plan.head->dropout);
   w.attribute("head_l2", r.plan.head->l2);
-  w.attribute("head_classes", r.plan.head->classes);
   w.attribute("threshold", 0.5);
   w.attribute("temperature", 1.0);
-  if (o.classes.empty()) return;
-  if (int64_t(o.classes.size()) != r.plan.head->classes)
-    fail(ErrorKind::usage, "--classes names ", o.classes.size(), " classes, the head has ", r.plan.head->classes);
-  w.attribute("classes", o.classes);
-  w.attribute("positive_class", o.classes.back());
+  std::vector<std::string> classes = o.classes;
+  if (!classes.empty() && int64_t(classes.size()) != r.plan.head->classes)
+    fail(ErrorKind::usage, "--classes names ", classes.size(), " classes, the head has ", r.plan.head->classes);
+  for (int64_t i = int64_t(classes.size()); i < r.plan.head->classes; ++i) classes.push_back(concat("class_", i));
+  w.attribute("classes", classes);
+  w.attribute("classes_named", int64_t(!o.classes.empty()));
+  w.attribute("positive_class", classes.back());
 }
 
 // "model_00000.weights.h5"

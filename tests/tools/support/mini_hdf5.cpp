@@ -77,16 +77,17 @@ std::vector<std::pair<std::string, uint64_t>> MiniHdf5::members(uint64_t header)
 MiniHdf5::Array MiniHdf5::array(uint64_t header) const {
   Array a;
   uint64_t address = kNone, size = 0, count = 1;
-  bool is_float = false, has_shape = false;
+  bool is_float = false, has_shape = false, has_type = false;
   messages(header, [&](uint64_t type, uint64_t at, uint64_t) {
-    if (type == kDataspace) {
+    if (type == kDataspace && !has_shape) {  // of each kind the first message counts
       const uint64_t version = number(at, 1), rank = number(at + 1, 1);
       for (uint64_t i = 0; i < rank; ++i) a.shape.push_back(number(at + (version == 1 ? 8 : 4) + 8 * i, 8));
       for (const uint64_t d : a.shape) count *= d;
       has_shape = true;
-    } else if (type == kDatatype) {
+    } else if (type == kDatatype && !has_type) {
+      has_type = true;
       is_float = (number(at, 1) & 15) == 1 && number(at + 1, 2) == 0x1f20 && number(at + 4, 4) == 4;  // IEEE, little-endian
-    } else if (type == kLayout) {
+    } else if (type == kLayout && address == kNone) {
       if (number(at, 1) == 3 && number(at + 1, 1) == 1) address = number(at + 2, 8), size = number(at + 10, 8);
     }
   });
