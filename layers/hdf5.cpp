@@ -1,5 +1,7 @@
 #include "layers/hdf5.hpp"
 
+#include "layers/hdf5_lzf.hpp"
+
 #include <algorithm>
 
 namespace ptrain::hdf5 {
@@ -49,6 +51,7 @@ Session::Session() : lock_(library_lock()) {
   H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   H5PLset_loading_state(0);
+  register_lzf();
 }
 
 Session::~Session() { H5Eset_auto2(H5E_DEFAULT, print_, print_data_); }

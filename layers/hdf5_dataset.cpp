@@ -3,6 +3,7 @@
 #include <array>
 
 #include "layers/hdf5.hpp"
+#include "layers/hdf5_lzf.hpp"
 
 // Datasets of strangers: everything that could read elsewhere, allocate without bound or lead the library astray is refused first.
 namespace ptrain::hdf5 {
@@ -67,17 +68,17 @@ std::vector<Filter> filters_of(hid_t layout, const std::string& name) {
   const int count = H5Pget_nfilters(layout);
   if (count < 0 || size_t(count) > kMaxFilters) refuse(name, concat("has ", count, " filters"));
   std::vector<Filter> list;
-  int deflates = 0;
+  int compressions = 0;
   for (int i = 0; i < count; ++i) {
     unsigned flags = 0, config = 0, values[8] = {};
     size_t value_count = 8;
     const H5Z_filter_t id = H5Pget_filter2(layout, unsigned(i), &flags, &value_count, values, 0, nullptr, &config);
-    if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
-      refuse(name, concat("is packed by filter ", id, "; known are deflate (gzip), shuffle and fletcher32"));
-    deflates += id == H5Z_FILTER_DEFLATE;
+    if (id != H5Z_FILTER_DEFLATE && id != kLzf && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
+      refuse(name, concat("is packed by filter ", id, "; known are deflate (gzip), LZF, shuffle and fletcher32"));
+    compressions += id == H5Z_FILTER_DEFLATE || id == kLzf;
     list.push_back({id, false});
   }
-  if (deflates > 1) refuse(name, "is compressed twice");
+  if (compressions > 1) refuse(name, "is compressed twice");
   return list;
 }
 
@@ -101,15 +102,17 @@ int64_t inflated_size(const std::vector<char>& packed, size_t size, int64_t limi
 
 // One stored chunk: must unpack to exactly `bytes`.
 void check_chunk(const std::vector<char>& stored, size_t size, const std::vector<Filter>& filters, int64_t bytes, const std::string& name) {
-  int64_t expected = bytes, after_deflate = 0;
-  bool deflated = false;
+  int64_t expected = bytes, after = 0;  // checksums of four bytes before the compression, and behind it
+  H5Z_filter_t compression = 0;
   for (const Filter& f : filters) {
     if (f.skipped) continue;
-    if (f.id == H5Z_FILTER_DEFLATE) deflated = true;
-    if (f.id == H5Z_FILTER_FLETCHER32) (deflated ? after_deflate : expected) += 4;
+    if (f.id == H5Z_FILTER_DEFLATE || f.id == kLzf) compression = f.id;
+    if (f.id == H5Z_FILTER_FLETCHER32) (compression != 0 ? after : expected) += 4;
   }
-  const int64_t payload = int64_t(size) - after_deflate;
-  const int64_t got = !deflated ? payload : payload < 0 ? -1 : inflated_size(stored, size_t(payload), expected);
+  const int64_t payload = int64_t(size) - after;
+  int64_t got = payload;
+  if (payload >= 0 && compression == H5Z_FILTER_DEFLATE) got = inflated_size(stored, size_t(payload), expected);
+  if (payload >= 0 && compression == kLzf) got = unpack_lzf(stored.data(), size_t(payload), nullptr, expected);
   if (got != expected) refuse(name, "has a chunk that does not unpack to its size");
 }
 

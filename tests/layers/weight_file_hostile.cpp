@@ -3,6 +3,7 @@
 #include <array>
 #include <functional>
 
+#include "layers/hdf5_lzf.hpp"
 #include "layers/weight_file.hpp"
 #include "tests/support/support.hpp"
 
@@ -138,6 +139,20 @@ TEST_CASE("compressed chunks must unpack to their size") {
     const hid_t set = dataset(a, "kernel", H5T_IEEE_F32LE, H5Screate_simple(1, &dims, &limit), list);
     put_chunk(set, 64);
   });
+  const auto with_lzf = [](const std::string& packed) {
+    return [packed](hid_t, hid_t a) {
+      H5Zunregister(hdf5::kLzf);  // ours only reads; a filter that is not known at all may be written
+      const hid_t list = chunked({4}, -1);
+      H5Pset_filter(list, hdf5::kLzf, H5Z_FLAG_OPTIONAL, 0, nullptr);
+      const std::array<hsize_t, 1> at{0};
+      REQUIRE(H5Dwrite_chunk(dataset(a, "kernel", H5T_IEEE_F32LE, simple({4}), list), H5P_DEFAULT, 0, at.data(), packed.size(), packed.data()) >= 0);
+    };
+  };
+  expect("accepted", with_lzf(std::string("\0\0\xe0\x06\0", 5)));             // one byte, then 15 times the byte before
+  expect("does not unpack to its size", with_lzf(std::string("\0\0\xe0\x05\0", 5)));
+  expect("does not unpack to its size", with_lzf(std::string("\0\0\xe0\xff\0", 5)));
+  expect("does not unpack to its size", with_lzf(std::string("\0\0\xe0\x06\1", 5)));  // from before the beginning
+  expect("does not unpack to its size", with_lzf(std::string("\x1f\0\0", 3)));
   expect("is packed by filter 32004", [](hid_t, hid_t a) {
     const hid_t list = chunked({16}, -1);
     H5Pset_filter(list, 32004, H5Z_FLAG_OPTIONAL, 0, nullptr);
