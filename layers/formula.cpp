@@ -38,7 +38,8 @@ FormulaRange formula_range(std::string_view net, std::string_view layer, std::st
   if (weight == "moving_variance") return {1, 0.2f};
   if (weight == "bias" || weight == "beta" || weight == "moving_mean") return {0, 0.1f};
   if (weight == "gamma") {  // smaller where a residual branch ends, so that the sum over the blocks stays small
-    const bool ends_branch = layer.ends_with("_project_BN") || (net == "ResNet50" && (layer.ends_with("_0_bn") || layer.ends_with("_3_bn")));
+    const bool ends_branch =
+        layer.ends_with("_project_BN") || (net == "ResNet50" && (layer.ends_with("_0_bn") || layer.ends_with("_3_bn")));
     return {ends_branch ? 0.5 : 1.0, 0.1f};
   }
   fail(ErrorKind::failed, "no formula for the weight '", layer, "/", weight, "'");

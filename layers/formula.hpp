@@ -28,7 +28,7 @@ FormulaRange formula_range(std::string_view keras_net, std::string_view layer, s
 // Every parameter by formula; key = salt + "<keras_net>/<layer>/<weight>".
 void formula_weights(Params& params, std::string_view keras_net, std::string_view salt = "");
 
-// Preprocessed images [batch, height, width, 3] in (−1, 1): three quarters a mosaic of 16×16 cells, one quarter noise. Sides up to 1,024.
+// Preprocessed images [batch, height, width, 3] in (−1, 1): three quarters a mosaic of 16×16 cells, one quarter noise; sides ≤ 1,024.
 std::vector<float> formula_input(int64_t batch, int64_t height, int64_t width, std::string_view salt = "");
 std::vector<uint8_t> formula_picture(int64_t height, int64_t width, std::string_view salt = "", int64_t channels = 3);
 

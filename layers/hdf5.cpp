@@ -1,5 +1,7 @@
 #include "layers/hdf5.hpp"
 
+#include "layers/hdf5_lzf.hpp"
+
 #include <algorithm>
 
 namespace ptrain::hdf5 {
@@ -49,6 +51,7 @@ Session::Session() : lock_(library_lock()) {
   H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   H5PLset_loading_state(0);
+  register_lzf();
 }
 
 Session::~Session() { H5Eset_auto2(H5E_DEFAULT, print_, print_data_); }
@@ -73,20 +76,24 @@ std::vector<Child> children(hid_t group) {
 }
 
 Object open_child(hid_t group, const std::string& name) {
-  if (name.empty() || name == "." || name == ".." || name.size() > kMaxName || name.find('/') != std::string::npos) refuse("'" + name.substr(0, kMaxName) + "' is no name of an object");
+  if (name.empty() || name == "." || name == ".." || name.size() > kMaxName || name.find('/') != std::string::npos)
+    refuse("'" + name.substr(0, kMaxName) + "' is no name of an object");
   H5L_info_t link;
   if (H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) < 0) refuse("there is no '" + name + "'");
   if (link.type != H5L_TYPE_HARD) refuse(concat("'", name, "' is ", link_kind(link.type)));
   Handle object(H5Oopen(group, name.c_str(), H5P_DEFAULT), H5Oclose);
   H5O_info_t info;
   if (!object || H5Oget_info(object, &info) < 0) refuse("'" + name + "' cannot be opened: " + last_error());
-  const ObjectKind kind = info.type == H5O_TYPE_GROUP ? ObjectKind::group : info.type == H5O_TYPE_DATASET ? ObjectKind::dataset : ObjectKind::other;
+  const ObjectKind kind = info.type == H5O_TYPE_GROUP     ? ObjectKind::group
+                          : info.type == H5O_TYPE_DATASET ? ObjectKind::dataset
+                                                          : ObjectKind::other;
   return {std::move(object), kind, uint64_t(info.addr)};
 }
 
 std::vector<std::string> attribute_names(hid_t object) {
   std::vector<std::string> names;
-  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_attribute, &names) < 0) refuse("attributes cannot be listed: " + last_error());
+  if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_attribute, &names) < 0)
+    refuse("attributes cannot be listed: " + last_error());
   if (names.size() > kMaxChildren) refuse(concat("more than ", kMaxChildren, " attributes"));
   return names;
 }

@@ -88,7 +88,7 @@ std::vector<std::string> attribute_names(hid_t object);
 // Text may have a fixed or variable length, be ASCII or UTF-8, padded with nulls or spaces.
 std::optional<Attribute> attribute(hid_t object, const std::string& name);
 
-enum class Element { float16, float32, float64, integer, other };
+enum class Element { float16, float32, float64, integer, opaque2, other };  // opaque2: two bytes without a meaning (bfloat16 of Keras)
 struct Dataset {
   Handle handle;
   Shape shape;       // at most four dimensions
@@ -100,7 +100,8 @@ struct Dataset {
 Dataset open_dataset(Handle dataset, const std::string& name);
 // Rows [first, first + rows) of the first dimension (everything when the rank is 0), converted to `memory_type`.
 void read_rows(const Dataset&, const std::string& name, int64_t first, int64_t rows, hid_t memory_type, void* to);
-// What compressed chunks unpack to must be known before HDF5 unpacks them: it would grow its buffer without bound, or read past a short one.
+// To be called before chunks are read: HDF5 would grow its buffer without bound for one that unpacks to too much, and read past the end of
+// one that unpacks to too little.
 void check_chunks(hid_t dataset, const std::string& name, const Shape& shape, int64_t element_bytes, uint64_t file_bytes);
 
 // ---- Writing. False after a failure.

@@ -40,6 +40,7 @@ std::string trimmed(const char* text, size_t size, H5T_str_t padding) {
 
 std::vector<std::string> read_texts(hid_t attribute, hid_t type, hid_t space, size_t count, const std::string& name) {
   std::vector<std::string> list;
+  if (count == 0) return list;
   if (H5Tis_variable_str(type) > 0) {
     const Handle memory(H5Tcopy(H5T_C_S1), H5Tclose);
     H5Tset_size(memory, H5T_VARIABLE);

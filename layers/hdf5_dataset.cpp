@@ -3,6 +3,7 @@
 #include <array>
 
 #include "layers/hdf5.hpp"
+#include "layers/hdf5_lzf.hpp"
 
 // Datasets of strangers: everything that could read elsewhere, allocate without bound or lead the library astray is refused first.
 namespace ptrain::hdf5 {
@@ -16,6 +17,7 @@ constexpr size_t kMaxFilters = 4;
 Element element_of(hid_t type) {
   const H5T_class_t kind = H5Tget_class(type);
   if (kind == H5T_INTEGER) return Element::integer;
+  if (kind == H5T_OPAQUE && H5Tget_size(type) == 2) return Element::opaque2;
   if (kind != H5T_FLOAT) return Element::other;
   const size_t size = H5Tget_size(type);
   size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
@@ -23,8 +25,8 @@ Element element_of(hid_t type) {
   const auto is = [&](size_t bytes, size_t e, size_t m, size_t bias) {  // an IEEE 754 type of that size, in either byte order
     const H5T_order_t order = H5Tget_order(type);
     return size == bytes && H5Tget_precision(type) == 8 * bytes && H5Tget_offset(type) == 0 && sign == 8 * bytes - 1 && exponent == m &&
-           exponent_bits == e && mantissa == 0 && mantissa_bits == m && H5Tget_ebias(type) == bias && H5Tget_norm(type) == H5T_NORM_IMPLIED &&
-           (order == H5T_ORDER_LE || order == H5T_ORDER_BE);
+           exponent_bits == e && mantissa == 0 && mantissa_bits == m && H5Tget_ebias(type) == bias &&
+           H5Tget_norm(type) == H5T_NORM_IMPLIED && (order == H5T_ORDER_LE || order == H5T_ORDER_BE);
   };
   if (is(2, 5, 10, 15)) return Element::float16;
   if (is(4, 8, 23, 127)) return Element::float32;
@@ -66,17 +68,17 @@ std::vector<Filter> filters_of(hid_t layout, const std::string& name) {
   const int count = H5Pget_nfilters(layout);
   if (count < 0 || size_t(count) > kMaxFilters) refuse(name, concat("has ", count, " filters"));
   std::vector<Filter> list;
-  int deflates = 0;
+  int compressions = 0;
   for (int i = 0; i < count; ++i) {
     unsigned flags = 0, config = 0, values[8] = {};
     size_t value_count = 8;
     const H5Z_filter_t id = H5Pget_filter2(layout, unsigned(i), &flags, &value_count, values, 0, nullptr, &config);
-    if (id != H5Z_FILTER_DEFLATE && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
-      refuse(name, concat("is packed by filter ", id, "; known are deflate (gzip), shuffle and fletcher32"));
-    deflates += id == H5Z_FILTER_DEFLATE;
+    if (id != H5Z_FILTER_DEFLATE && id != kLzf && id != H5Z_FILTER_SHUFFLE && id != H5Z_FILTER_FLETCHER32)
+      refuse(name, concat("is packed by filter ", id, "; known are deflate (gzip), LZF, shuffle and fletcher32"));
+    compressions += id == H5Z_FILTER_DEFLATE || id == kLzf;
     list.push_back({id, false});
   }
-  if (deflates > 1) refuse(name, "is compressed twice");
+  if (compressions > 1) refuse(name, "is compressed twice");
   return list;
 }
 
@@ -100,15 +102,17 @@ int64_t inflated_size(const std::vector<char>& packed, size_t size, int64_t limi
 
 // One stored chunk: must unpack to exactly `bytes`.
 void check_chunk(const std::vector<char>& stored, size_t size, const std::vector<Filter>& filters, int64_t bytes, const std::string& name) {
-  int64_t expected = bytes, after_deflate = 0;
-  bool deflated = false;
+  int64_t expected = bytes, after = 0;  // checksums of four bytes before the compression, and behind it
+  H5Z_filter_t compression = 0;
   for (const Filter& f : filters) {
     if (f.skipped) continue;
-    if (f.id == H5Z_FILTER_DEFLATE) deflated = true;
-    if (f.id == H5Z_FILTER_FLETCHER32) (deflated ? after_deflate : expected) += 4;
+    if (f.id == H5Z_FILTER_DEFLATE || f.id == kLzf) compression = f.id;
+    if (f.id == H5Z_FILTER_FLETCHER32) (compression != 0 ? after : expected) += 4;
   }
-  const int64_t payload = int64_t(size) - after_deflate;
-  const int64_t got = !deflated ? payload : payload < 0 ? -1 : inflated_size(stored, size_t(payload), expected);
+  const int64_t payload = int64_t(size) - after;
+  int64_t got = payload;
+  if (payload >= 0 && compression == H5Z_FILTER_DEFLATE) got = inflated_size(stored, size_t(payload), expected);
+  if (payload >= 0 && compression == kLzf) got = unpack_lzf(stored.data(), size_t(payload), nullptr, expected);
   if (got != expected) refuse(name, "has a chunk that does not unpack to its size");
 }
 
@@ -129,7 +133,8 @@ void check_chunks(hid_t dataset, const std::string& name, const Shape& shape, in
     unsigned mask = 0;
     haddr_t address = HADDR_UNDEF;
     hsize_t size = 0;
-    if (H5Dget_chunk_info_by_coord(dataset, at.data(), &mask, &address, &size) < 0) refuse(name, "has an unreadable index of chunks: " + last_error());
+    if (H5Dget_chunk_info_by_coord(dataset, at.data(), &mask, &address, &size) < 0)
+      refuse(name, "has an unreadable index of chunks: " + last_error());
     if (address == HADDR_UNDEF) refuse(name, concat("declares the shape ", str(shape), " but does not store all of it"));
     if (size > file_bytes || address > file_bytes - size) refuse(name, "has a chunk beyond the end of the file");
     for (size_t i = 0; i < filters.size(); ++i) filters[i].skipped = mask >> i & 1;
@@ -157,23 +162,24 @@ Dataset open_dataset(Handle dataset, const std::string& name) {
   if (element_bytes <= 0 || element_bytes > (1 << 20)) refuse(name, "has elements of a strange size");
   d.shape = shape_of(space, name, element_bytes);
   const auto declared = uint64_t(element_bytes * d.shape.size());
-  const auto stores = [&](uint64_t bytes) {
-    if (bytes < declared) refuse(name, concat("declares ", declared, " bytes (shape ", str(d.shape), ") but stores ", bytes));
+  const auto check_storage = [&](uint64_t bytes) {
+    if (bytes != declared && d.element != Element::other)  // what nobody can read is refused for that, by the caller
+      refuse(name, concat("declares ", declared, " bytes (shape ", str(d.shape), ") but stores ", bytes));
   };
   switch (H5Pget_layout(layout)) {
     case H5D_CONTIGUOUS: {
       if (H5Pget_external_count(layout) != 0) refuse(name, "has external storage (it would read another file)");
-      stores(H5Dget_storage_size(dataset));
+      check_storage(H5Dget_storage_size(dataset));
       const haddr_t offset = H5Dget_offset(dataset);
-      if (offset == HADDR_UNDEF && declared > 0) stores(0);
+      if (offset == HADDR_UNDEF && declared > 0) check_storage(0);
       d.offset = uint64_t(offset);
       break;
     }
-    case H5D_COMPACT: stores(H5Dget_storage_size(dataset)); break;
+    case H5D_COMPACT: check_storage(H5Dget_storage_size(dataset)); break;
     case H5D_CHUNKED:
       filters_of(layout, name);
       d.chunk_rows = int64_t(std::min(chunk_of(layout, name, d.shape)[0], hsize_t(kMaxDim)));
-      if (declared > 0 && H5Dget_storage_size(dataset) < declared / 1100) stores(H5Dget_storage_size(dataset));  // deflate packs 1032 to 1 at best
+      if (H5Dget_storage_size(dataset) < declared / 1100) check_storage(H5Dget_storage_size(dataset));  // deflate packs 1032 to 1 at best
       break;
     case H5D_VIRTUAL: refuse(name, "is virtual (it would read another file)");
     default: refuse(name, "has an unknown layout");
@@ -191,7 +197,8 @@ void read_rows(const Dataset& d, const std::string& name, int64_t first, int64_t
     REQUIRE_THAT(first >= 0 && rows >= 0 && first + rows <= d.shape[0], "rows [", first, ", ", first + rows, ") of ", str(d.shape));
     start[0] = hsize_t(first), count[0] = hsize_t(rows);
     memory = Handle(H5Screate_simple(d.shape.rank(), count.data(), nullptr), H5Sclose);
-    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0) refuse(name, "cannot be read: " + last_error());
+    if (H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, count.data(), nullptr) < 0)
+      refuse(name, "cannot be read: " + last_error());
   }
   if (H5Dread(d.handle, memory_type, memory, space, H5P_DEFAULT, to) < 0) refuse(name, "cannot be read: " + last_error());
 }

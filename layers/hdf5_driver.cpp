@@ -134,12 +134,16 @@ Handle access_list(Descriptor& d) {
 
 Handle open_descriptor(Descriptor& d) {
   const Handle access = access_list(d);
-  return {H5Fopen("descriptor", H5F_ACC_RDONLY, access), H5Fclose};
+  Handle file(H5Fopen("descriptor", H5F_ACC_RDONLY, access), H5Fclose);
+  if (!file) fail(ErrorKind::weights, "not an HDF5 file, or a damaged one: ", last_error());
+  return file;
 }
 
 Handle create_descriptor(Descriptor& d) {
   const Handle access = access_list(d), layout(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
-  return {H5Fcreate("descriptor", H5F_ACC_TRUNC, layout, access), H5Fclose};
+  Handle file(H5Fcreate("descriptor", H5F_ACC_TRUNC, layout, access), H5Fclose);
+  if (!file) fail(ErrorKind::weights, "creating an HDF5 file: ", last_error());
+  return file;
 }
 
 }  // namespace ptrain::hdf5

@@ -13,7 +13,8 @@ struct Descriptor {
   int write_errno = 0;
 };
 
-Handle open_descriptor(Descriptor&);    // to read; empty when it is no HDF5 file (last_error() says why)
-Handle create_descriptor(Descriptor&);  // an empty file, to write; the descriptor must outlive the handle
+// The descriptor must outlive the handle. Failures are Error{weights} without the name of the file.
+Handle open_descriptor(Descriptor&);    // to read
+Handle create_descriptor(Descriptor&);  // an empty file, to write
 
 }  // namespace ptrain::hdf5

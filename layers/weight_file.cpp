@@ -37,7 +37,8 @@ std::vector<std::string> load_weights(Params& params, const WeightFileReader& fi
     if (options.leave_alone(p.layer)) continue;
     const auto it = stored.find(p.key());
     if (it == stored.end()) missing.push_back(p.key() + " " + str(p.shape));
-    else if (it->second->shape != p.shape) misshapen.push_back(p.key() + " is " + str(it->second->shape) + " in the file, " + str(p.shape) + " is wanted");
+    else if (it->second->shape != p.shape)
+      misshapen.push_back(p.key() + " is " + str(it->second->shape) + " in the file, " + str(p.shape) + " is wanted");
   }
   if (!missing.empty() || !unused.empty() || !misshapen.empty()) {
     std::string counts, text;
@@ -50,7 +51,8 @@ std::vector<std::string> load_weights(Params& params, const WeightFileReader& fi
     list(text, "shape    ", misshapen);
     text += "\n  nothing was changed. ";
     const std::string net = file.has_attribute("net") ? file.text("net") : "";
-    text += !net.empty() && net != options.into ? "The file holds " + net + "." : concat("Was the file written by another version of nets/", options.into, ".cpp?");
+    text += !net.empty() && net != options.into ? "The file holds " + net + "."
+                                                : concat("Was the file written by another version of nets/", options.into, ".cpp?");
     fail(ErrorKind::weights, text);
   }
 

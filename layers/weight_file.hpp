@@ -32,7 +32,8 @@ class WeightFileWriter {
   // Any dataset below /state: "optimizer/head_1/kernel/m", "history", …; dtype float32, float64, int32 or uint8.
   void state(const std::string& name, DType dtype, const Shape& shape, const void* values);
   void attribute(const std::string& name, const Attribute& value);  // of the file; a second one of that name replaces the first
-  void commit();
+  // `meanwhile(fd)` may read the complete file, on a thread of its own, while this one waits for the disk.
+  void commit(const std::function<void(int fd)>& meanwhile = {});
 
  private:
   struct Impl;

@@ -44,17 +44,14 @@ class File {
 }  // namespace
 
 struct WeightFileReader::Impl {
-  explicit Impl(fs::path p) try : path(std::move(p)), source(path) {
+  explicit Impl(const fs::path& p) : path(p), source(p) {
     descriptor.fd = source.fd;
     file = hdf5::open_descriptor(descriptor);
-    if (!file) fail(ErrorKind::weights, H5Fis_hdf5(path.c_str()) > 0 ? "" : "not an HDF5 file, or damaged: ", hdf5::last_error());
     read_attributes();
     read_tensors();
     const Handle root(H5Gopen2(file, "/", H5P_DEFAULT), H5Gclose);
     for (const hdf5::Child& c : hdf5::children(root))
       if (c.name == "state") find_state(hdf5::open_child(root, "state"), "", 0);
-  } catch (const Error& e) {
-    fail(e.kind(), "reading ", path.string(), ": ", e.what());
   }
   ~Impl() {
     const Session session;
@@ -83,11 +80,13 @@ void WeightFileReader::Impl::read_attributes() {
     if (auto value = hdf5::attribute(file, name)) attributes[name] = std::move(*value);
   const auto version = attributes.find("format_version");
   if (version == attributes.end())
-    fail(ErrorKind::weights, attributes.contains("layer_names") || attributes.contains("keras_version") ? "this is a Keras file; convert it first: ptrain-convert FILE --out W.h5"
-                                                                                                        : "not a model file of ptrain (a Keras file is converted by ptrain-convert FILE --out W.h5)");
+    fail(ErrorKind::weights, attributes.contains("layer_names") || attributes.contains("keras_version")
+                                 ? "this is a Keras file; convert it first: ptrain-convert FILE --out W.h5"
+                                 : "not a model file of ptrain (a Keras file is converted by ptrain-convert FILE --out W.h5)");
   const int64_t* number = std::get_if<int64_t>(&version->second);
   if (!number || *number != kModelFormatVersion)
-    fail(ErrorKind::weights, "format version ", number ? std::to_string(*number) : "?", "; this program reads version ", kModelFormatVersion);
+    fail(ErrorKind::weights, "format version ", number ? std::to_string(*number) : "?", "; this program reads version ",
+         kModelFormatVersion);
 }
 
 void WeightFileReader::Impl::read_tensors() {
@@ -102,7 +101,7 @@ void WeightFileReader::Impl::read_tensors() {
       const std::string name = "/weights/" + layer.name + "/" + weight.name;
       if (object.kind != ObjectKind::dataset) fail(ErrorKind::weights, name, " is not a dataset");
       const hdf5::Dataset d = hdf5::open_dataset(std::move(object.handle), name);
-      if (d.element == hdf5::Element::integer || d.element == hdf5::Element::other) fail(ErrorKind::weights, name, " is not stored as floating-point numbers");
+      if (d.element > hdf5::Element::float64) fail(ErrorKind::weights, name, " is not stored as floating-point numbers");
       tensors.push_back({layer.name, weight.name, d.shape});
       if (tensors.size() > kMaxTensors) fail(ErrorKind::weights, "more than ", kMaxTensors, " tensors");
     }
@@ -112,8 +111,10 @@ void WeightFileReader::Impl::read_tensors() {
 void WeightFileReader::Impl::find_state(const hdf5::Object& at, const std::string& name, int depth) {
   if (at.kind == ObjectKind::dataset) states.push_back(name);
   if (at.kind != ObjectKind::group) return;
-  if (depth > kMaxDepth || states.size() > kMaxTensors || !visited.insert(at.address).second) fail(ErrorKind::weights, "/state is too deep, too large, or contains itself");
-  for (const hdf5::Child& c : hdf5::children(at.handle)) find_state(hdf5::open_child(at.handle, c.name), name.empty() ? c.name : name + "/" + c.name, depth + 1);
+  if (depth > kMaxDepth || states.size() > kMaxTensors || !visited.insert(at.address).second)
+    fail(ErrorKind::weights, "/state is too deep, too large, or contains itself");
+  for (const hdf5::Child& c : hdf5::children(at.handle))
+    find_state(hdf5::open_child(at.handle, c.name), name.empty() ? c.name : name + "/" + c.name, depth + 1);
 }
 
 hdf5::Dataset WeightFileReader::Impl::open(const std::string& name) const {
@@ -139,7 +140,11 @@ const T& WeightFileReader::Impl::get(const std::string& name, const char* kind) 
 
 WeightFileReader::WeightFileReader(fs::path path) {
   const Session session;
-  impl_ = std::make_unique<Impl>(std::move(path));
+  try {
+    impl_ = std::make_unique<Impl>(path);
+  } catch (const Error& e) {
+    fail(e.kind(), "reading ", path.string(), ": ", e.what());
+  }
 }
 WeightFileReader::~WeightFileReader() = default;
 
@@ -150,15 +155,19 @@ bool WeightFileReader::has_attribute(const std::string& name) const { return imp
 const std::string& WeightFileReader::text(const std::string& name) const { return impl_->get<std::string>(name, "a text"); }
 int64_t WeightFileReader::integer(const std::string& name) const { return impl_->get<int64_t>(name, "an integer"); }
 double WeightFileReader::number(const std::string& name) const { return impl_->get<double>(name, "a number"); }
-const std::vector<std::string>& WeightFileReader::texts(const std::string& name) const { return impl_->get<std::vector<std::string>>(name, "a list of texts"); }
+const std::vector<std::string>& WeightFileReader::texts(const std::string& name) const {
+  return impl_->get<std::vector<std::string>>(name, "a list of texts");
+}
 std::vector<std::string> WeightFileReader::state_names() const { return impl_->states; }
 
 void WeightFileReader::read(const StoredTensor& tensor, std::span<float> to) const try {
   const Session session;
   const std::string name = "/weights/" + tensor.key();
   const hdf5::Dataset d = impl_->open(name);
-  REQUIRE_THAT(d.shape == tensor.shape && int64_t(to.size()) == d.shape.size(), name, " has shape ", str(d.shape), ", room for ", to.size());
-  if (d.chunk_rows > 0) hdf5::check_chunks(d.handle, name, d.shape, int64_t(H5Tget_size(Handle(H5Dget_type(d.handle), H5Tclose))), impl_->source.bytes);
+  REQUIRE_THAT(d.shape == tensor.shape && int64_t(to.size()) == d.shape.size(), name, " has shape ", str(d.shape), ", room for ",
+               to.size());
+  if (d.chunk_rows > 0)
+    hdf5::check_chunks(d.handle, name, d.shape, int64_t(H5Tget_size(Handle(H5Dget_type(d.handle), H5Tclose))), impl_->source.bytes);
   hdf5::read_rows(d, name, 0, d.shape.rank() > 0 ? d.shape[0] : 0, H5T_NATIVE_FLOAT, to.data());
 } catch (const Error& e) {
   fail(e.kind(), "reading ", impl_->path.string(), ": ", e.what());

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <future>
 
 #include "layers/hdf5_driver.hpp"
 #include "layers/weight_file.hpp"
@@ -23,7 +24,9 @@ struct WeightFileWriter::Impl {
   explicit Impl(fs::path target);
   ~Impl();
 
-  [[noreturn]] void fail_saving(const std::string& why) const { fail(ErrorKind::weights, "saving ", path.string(), ": ", why, "; a file of that name that was there is as it was"); }
+  [[noreturn]] void fail_saving(const std::string& why) const {
+    fail(ErrorKind::weights, "saving ", path.string(), ": ", why, "; a file of that name that was there is as it was");
+  }
   [[noreturn]] void fail_errno(int error) const {
     fail_saving(concat(std::strerror(error), error == ENOSPC || error == EDQUOT ? " (free some space, or save elsewhere)" : ""));
   }
@@ -36,7 +39,7 @@ struct WeightFileWriter::Impl {
   Handle create(hid_t parent, const std::string& name, hid_t type, const Shape& shape) const;
   void begin(const std::string& layer, const std::string& weight, const Shape& shape);
   void finish_rows();
-  void commit();
+  void commit(const std::function<void(int)>& meanwhile);
 };
 
 namespace {
@@ -70,7 +73,8 @@ hid_t memory_type(DType t) {
 }
 
 void check_name(const std::string& part) {
-  REQUIRE_THAT(!part.empty() && part != "." && part != ".." && part.size() <= hdf5::kMaxName && part.find('/') == std::string::npos, "'", part, "' cannot be a name in a model file");
+  REQUIRE_THAT(!part.empty() && part != "." && part != ".." && part.size() <= hdf5::kMaxName && part.find('/') == std::string::npos, "'",
+               part, "' cannot be a name in a model file");
 }
 
 std::vector<std::string> split(const std::string& path) {
@@ -90,7 +94,6 @@ WeightFileWriter::Impl::Impl(fs::path target) : path(std::move(target)) {
   const Session session;
   try {
     file = hdf5::create_descriptor(descriptor);
-    check(bool(file), "creating the file");
     weights = group(file, "weights");
     check(hdf5::write_attribute(file, "format_version", kModelFormatVersion), "writing format_version");
   } catch (...) {
@@ -148,19 +151,23 @@ void WeightFileWriter::Impl::begin(const std::string& layer, const std::string& 
   shape = s, key = layer + "/" + weight, rows_done = 0;
 }
 
-void WeightFileWriter::Impl::commit() {
+void WeightFileWriter::Impl::commit(const std::function<void(int)>& meanwhile) {
   finish_rows();
   weights.reset(), state.reset();
   check(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0, "writing");
   check(file.reset() >= 0, "closing the file");
+  std::future<void> reading;
+  if (meanwhile) reading = std::async(std::launch::async, meanwhile, descriptor.fd);
   if (fsync(descriptor.fd) != 0) fail_errno(errno);
+  if (meanwhile) reading.get();
   if (rename(temporary.c_str(), path.c_str()) != 0) fail_errno(errno);
   close(std::exchange(descriptor.fd, -1));
   const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool synced = fd >= 0 && (fsync(fd) == 0 || errno == EINVAL);  // EINVAL: a file system that has no such thing
   if (fd >= 0) close(fd);
-  if (!synced) fail(ErrorKind::weights, "saving ", path.string(), ": written, but its folder could not be synchronised: ", std::strerror(errno));
+  if (!synced)
+    fail(ErrorKind::weights, "saving ", path.string(), ": written, but its folder could not be synchronised: ", std::strerror(errno));
 }
 
 WeightFileWriter::WeightFileWriter(fs::path path) : impl_(std::make_unique<Impl>(std::move(path))) {}
@@ -183,7 +190,8 @@ void WeightFileWriter::rows(std::span<const float> values) {
   REQUIRE_THAT(w.dataset, "rows() without begin_weight()");
   const int64_t count = w.shape.rank() == 0 ? 1 : w.shape[0], row = count > 0 ? w.shape.size() / count : 0;
   const int64_t given = row > 0 ? int64_t(values.size()) / row : 0;
-  REQUIRE_THAT(given * row == int64_t(values.size()) && w.rows_done + given <= count, w.key, ": ", values.size(), " values are not whole rows of ", str(w.shape), ", or too many");
+  REQUIRE_THAT(given * row == int64_t(values.size()) && w.rows_done + given <= count, w.key, ": ", values.size(),
+               " values are not whole rows of ", str(w.shape), ", or too many");
   std::array<hsize_t, 4> start{hsize_t(w.rows_done)}, size{};
   for (int i = 0; i < w.shape.rank(); ++i) size[size_t(i)] = hsize_t(w.shape[i]);
   size[0] = hsize_t(given);
@@ -212,9 +220,9 @@ void WeightFileWriter::attribute(const std::string& name, const Attribute& value
   impl_->check(hdf5::write_attribute(impl_->file, name, value), "writing attribute " + name);
 }
 
-void WeightFileWriter::commit() {
+void WeightFileWriter::commit(const std::function<void(int)>& meanwhile) {
   const Session session;
-  impl_->commit();
+  impl_->commit(meanwhile);
 }
 
 }  // namespace ptrain

@@ -83,6 +83,7 @@ ModelSpec read_spec(const WeightFileReader& file) {
   const std::vector<double> dropout = list("head_dropout", double{});
   s.head.dropout.assign(dropout.begin(), dropout.end());
   s.classes = list("classes", std::string{});
+  if (file.has_attribute("classes_named")) s.classes_named = file.integer("classes_named") != 0;
   s.head.classes = int64_t(s.classes.size());
   if (s.classes.size() < 2 || s.head.dense.size() != s.head.dropout.size()) fail(ErrorKind::weights, "the attributes 'classes', 'head_dense' and 'head_dropout' do not fit together");
   if (file.has_attribute("head_l2")) s.head.l2 = file.number("head_l2");

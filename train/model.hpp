@@ -16,6 +16,7 @@ struct ModelSpec {
   int64_t height = 0, width = 0;
   HeadOptions head;
   std::vector<std::string> classes;
+  bool classes_named = true;  // false: a converted head, whose file did not say what its outputs are called
   int positive = 1;         // index of the class that sensitivity speaks of
   double threshold = 0.5;   // of the positive class's probability, chosen on validation
   double temperature = 1;   // logits are divided by it

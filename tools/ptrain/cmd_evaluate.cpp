@@ -80,7 +80,8 @@ void run(const EvaluateOptions& o) {
   check_ledger(o.inference.model);
   Manifest manifest = read_folder(o.data.data, patient_rule(o.data));
   LoadedModel loaded(o.inference);
-  const ModelSpec& spec = loaded.model().spec;
+  ModelSpec& spec = loaded.model().spec;
+  if (!spec.classes_named && spec.classes.size() == manifest.classes.size()) spec.classes = manifest.classes;  // sorted by name, as in Keras
   if (spec.classes != manifest.classes)
     fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ", names(spec.classes), "; ", o.data.data, " has ", names(manifest.classes));
   const std::vector<int64_t> images = images_of_part(o, manifest);

@@ -1,0 +1,220 @@
+#include "tools/convert/convert.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "layers/weight_file.hpp"
+#include "tools/convert/channel.hpp"
+#include "tools/convert/keras_zip.hpp"
+#include "tools/convert/official_files.hpp"
+#include "tools/convert/reader.hpp"
+#include "tools/convert/sandbox.hpp"
+
+namespace ptrain::convert {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = FrameReader::Clock;
+
+constexpr uint64_t kMiB = 1 << 20;
+
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  File(File&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
+  File& operator=(File&&) = delete;
+  ~File() {
+    if (fd_ >= 0) close(fd_);
+  }
+  operator int() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+File open_input(const fs::path& path, int64_t& bytes) {
+  File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file < 0) fail(ErrorKind::weights, std::strerror(errno));
+  struct stat status {};
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode))
+    fail(ErrorKind::weights,
+         S_ISDIR(status.st_mode) ? "a folder (a TensorFlow SavedModel?); only files of Keras are read" : "not a regular file");
+  bytes = status.st_size;
+  return file;
+}
+
+// Room for the weights of a .keras file, without a name from the beginning; beside the output, where as much room is needed anyway.
+File open_scratch(const fs::path& out) {
+  const fs::path folder = out.empty() ? fs::temp_directory_path() : out.has_parent_path() ? out.parent_path() : fs::path(".");
+  int fd = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    std::string name = (folder / ".ptrain-convert-XXXXXX").string();
+    fd = mkostemp(name.data(), O_CLOEXEC);
+    if (fd >= 0) unlink(name.c_str());
+  }
+  if (fd < 0) fail(ErrorKind::weights, "making a temporary file in ", folder.string(), ": ", std::strerror(errno));
+  return File(fd);
+}
+
+SandboxLimits limits_for(int64_t bytes, bool zipped) {
+  const unsigned slow = kSanitized ? 20 : 1;
+  const auto size = uint64_t(bytes);
+  return {.memory_bytes = 224 * kMiB + std::min(2 * size, 800 * kMiB),
+          .written_bytes = zipped ? 8192 * kMiB : 0,
+          .cpu_seconds = slow * unsigned(3 + size / (zipped ? 20 * kMiB : 200 * kMiB)),
+          .cpu_seconds_max = slow * 240};
+}
+
+// The parent's side of one conversion: takes frames and trusts none of them.
+class Receiver {
+ public:
+  Receiver(const ConvertOptions& options, const std::vector<NetLayout>& layouts, Sandbox& child)
+      : options_(options),
+        layouts_(layouts),
+        child_(child),
+        frames_(child.pipe(), Clock::now() + std::chrono::seconds(kSanitized ? 600 : 60)) {}
+
+  Plan plan() {
+    expect(FrameType::plan);
+    Plan p = plan_from_text(frames_.text());
+    tensors_ = tensors_of(p, layouts_);
+    int64_t bytes = 0;
+    for (const PlanTensor& t : tensors_) bytes += t.shape.size() * 4;
+    frames_.set_deadline(Clock::now() + std::chrono::seconds(60 + bytes / (2 << 20)));  // a slow disk may take its time
+    return p;
+  }
+  const std::vector<PlanTensor>& tensors() const { return tensors_; }
+
+  void receive(const PlanTensor& t, WeightFileWriter* to) {
+    expect(FrameType::tensor);
+    const std::string wanted = t.layer + "/" + t.weight + " " + str(t.shape);
+    if (frames_.text() != wanted) fail(ErrorKind::weights, "the reader sent another tensor than ", wanted);
+    if (to) to->begin_weight(t.layer, t.weight, t.shape);
+    const int64_t rows = t.shape.rank() > 0 ? t.shape[0] : 1, row = t.shape.size() / rows;
+    frames_.allow_rows(std::max<size_t>(kRowsBytes, size_t(row) * sizeof(float)));
+    for (int64_t got = 0; got < t.shape.size();) {
+      expect(FrameType::rows);
+      const std::vector<char>& data = frames_.data();
+      const auto count = int64_t(data.size() / sizeof(float));
+      if (count == 0 || data.size() % sizeof(float) != 0 || count % row != 0 || count > t.shape.size() - got)
+        fail(ErrorKind::weights, "the reader sent no whole rows of ", wanted);
+      values_.resize(size_t(count));
+      std::memcpy(values_.data(), data.data(), data.size());
+      if (!all_finite(values_)) fail(ErrorKind::weights, "the reader sent a number that is not finite in ", wanted);
+      if (to) to->rows(values_);
+      got += count;
+    }
+  }
+
+  void done() { expect(FrameType::done); }
+
+ private:
+  void expect(FrameType type) {
+    if (!frames_.next()) {
+      const bool late = frames_.late();
+      const std::string why = child_.finish(late);
+      fail(ErrorKind::weights, late          ? "refused: reading it took too long"
+                               : why.empty() ? "refused: the reader ended early"
+                                             : "refused: " + why);
+    }
+    if (frames_.type() == FrameType::refusal) fail(ErrorKind::weights, frames_.text());
+    if (frames_.type() != type) fail(ErrorKind::weights, "the reader sent something out of order");
+  }
+
+  const ConvertOptions& options_;
+  const std::vector<NetLayout>& layouts_;
+  Sandbox& child_;
+  FrameReader frames_;
+  std::vector<PlanTensor> tensors_;
+  std::vector<float> values_;
+};
+
+void write_attributes(WeightFileWriter& w, const ConvertOptions& o, const ConvertReport& r, const NetLayout& net) {
+  const int64_t height = r.plan.height ? r.plan.height : net.input_size, width = r.plan.width ? r.plan.width : net.input_size;
+  w.attribute("net", net.net);
+  w.attribute("top", int64_t(net.top));
+  w.attribute("input_size", std::vector<int64_t>{height, width});
+  w.attribute("preprocessing", net.preprocessing);
+  w.attribute("converted_from", o.file.filename().string());
+  w.attribute("converted_dialect", r.plan.dialect);
+  if (!r.plan.keras_version.empty()) w.attribute("keras_version", r.plan.keras_version);
+  if (!r.plan.head) return;
+  w.attribute("head_dense", r.plan.head->units);
+  w.attribute("head_dropout", r.plan.head->dropout);
+  w.attribute("head_l2", r.plan.head->l2);
+  w.attribute("threshold", 0.5);
+  w.attribute("temperature", 1.0);
+  std::vector<std::string> classes = o.classes;
+  if (!classes.empty() && int64_t(classes.size()) != r.plan.head->classes)
+    fail(ErrorKind::usage, "--classes names ", classes.size(), " classes, the head has ", r.plan.head->classes);
+  for (int64_t i = int64_t(classes.size()); i < r.plan.head->classes; ++i) classes.push_back(concat("class_", i));
+  w.attribute("classes", classes);
+  w.attribute("classes_named", int64_t(!o.classes.empty()));
+  w.attribute("positive_class", classes.back());
+}
+
+// "model_00000.weights.h5"
+bool is_part(const fs::path& file) {
+  const std::string name = file.filename().string();
+  constexpr std::string_view kEnd = ".weights.h5";
+  return name.size() > kEnd.size() + 6 && name.ends_with(kEnd) && name[name.size() - kEnd.size() - 6] == '_' &&
+         name.find_first_not_of("0123456789", name.size() - kEnd.size() - 5) == name.size() - kEnd.size();
+}
+
+Digest hash_open_file(int fd, int64_t& bytes) {
+  struct stat status {};
+  fstat(fd, &status);
+  bytes = status.st_size;
+  return FileHasher(fd, false).wait();
+}
+
+}  // namespace
+
+ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout>& layouts) {
+  const std::string asked = options.net == "auto" ? "" : find_layout(layouts, options.net).keras_net;
+  try {
+    ConvertReport r;
+    const File input = open_input(options.file, r.input_bytes);
+    std::error_code ignored;
+    if (!options.out.empty() && fs::equivalent(options.file, options.out, ignored))
+      fail(ErrorKind::usage, "--out would write over the file itself");
+    const bool zipped = is_zip(input);
+    const File scratch = zipped ? open_scratch(options.out) : File(-1);
+    const ReadRequest request{.input = input, .scratch = scratch, .named_keras = options.file.extension() == ".keras",
+                              .options = {.asked_net = asked, .allow_unused = options.allow_unused}};
+    Sandbox child(limits_for(r.input_bytes, zipped), {int(input), zipped ? int(scratch) : int(input)},
+                  [&](int pipe) { read_stranger(request, layouts, pipe); });
+    Receiver from(options, layouts, child);
+    r.plan = from.plan();
+    const NetLayout& net = layout_of(r.plan, layouts);
+    r.keras_net = net.keras_net, r.base_tensors = net.tensors.size(), r.tensors = from.tensors().size(), r.seccomp = has_seccomp();
+    FileHasher input_hash(input, r.plan.old_names && may_be_official(net.keras_net, net.top, r.input_bytes));
+
+    std::optional<WeightFileWriter> writer;
+    if (!options.out.empty()) writer.emplace(options.out);
+    if (writer) write_attributes(*writer, options, r, net);
+    for (const PlanTensor& t : from.tensors()) {
+      from.receive(t, writer ? &*writer : nullptr);
+      r.parameters += t.shape.size();
+    }
+    from.done();
+    child.finish(true);
+    r.input = input_hash.wait();
+    r.official = match_official(net.keras_net, net.top, r.input.md5, r.input_bytes);
+    if (writer) {
+      writer->attribute("converted_sha256", r.input.sha256);
+      writer->commit([&](int fd) { r.output = hash_open_file(fd, r.output_bytes); });
+    }
+    return r;
+  } catch (const Error& e) {
+    if (std::string(e.what()).starts_with("saving ")) throw;
+    fail(e.kind(), options.file.string(), ": ", e.what(),
+         is_part(options.file) ? "\n  its name is that of one part of sharded weights; all parts are needed" : "");
+  }
+}
+
+}  // namespace ptrain::convert

@@ -1,0 +1,60 @@
+#include "tools/convert/digest.hpp"
+
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "kernels/error.hpp"
+
+namespace ptrain::convert {
+namespace {
+
+class Hash {
+ public:
+  explicit Hash(const EVP_MD* kind) : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
+    REQUIRE_THAT(context_ && EVP_DigestInit_ex(context_.get(), kind, nullptr) == 1, "OpenSSL has no such hash");
+  }
+  void add(const char* data, size_t size) { EVP_DigestUpdate(context_.get(), data, size); }
+  std::string hex() {
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    EVP_DigestFinal_ex(context_.get(), bytes, &size);
+    std::string text;
+    for (unsigned i = 0; i < size; ++i) text += "0123456789abcdef"[bytes[i] >> 4], text += "0123456789abcdef"[bytes[i] & 15];
+    return text;
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_;
+};
+
+}  // namespace
+
+FileHasher::FileHasher(int fd, bool md5)
+    : thread_([this, fd, md5](const std::stop_token& stop) {
+        Hash sha(EVP_sha256()), old(EVP_md5());
+        std::vector<char> buffer(1 << 20);
+        for (off_t at = 0; !stop.stop_requested();) {
+          const ssize_t got = pread(fd, buffer.data(), buffer.size(), at);
+          if (got < 0 && errno == EINTR) continue;
+          if (got < 0) error_ = std::strerror(errno);
+          if (got <= 0) break;
+          sha.add(buffer.data(), size_t(got));
+          if (md5) old.add(buffer.data(), size_t(got));
+          at += got;
+        }
+        digest_.sha256 = sha.hex();
+        if (md5) digest_.md5 = old.hex();
+      }) {}
+
+Digest FileHasher::wait() {
+  thread_.join();
+  if (!error_.empty()) fail(ErrorKind::weights, "hashing: ", error_);
+  return digest_;
+}
+
+}  // namespace ptrain::convert

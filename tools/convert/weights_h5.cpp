@@ -1,0 +1,79 @@
+// Container: .weights.h5 of Keras 3 and of tf.keras from 2.12 on. The tree follows the model's attributes; layers of a list are called by
+// class and number (layers/conv2d_5), their variables by number (vars/0). Newer versions note the layer's own name at "vars".
+#include <algorithm>
+#include <charconv>
+
+#include "tools/convert/source.hpp"
+
+namespace ptrain::convert {
+namespace {
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.size() < 9 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// "conv2d_5" → conv2d, 5; "conv2d" → conv2d, 0
+void split_class(const std::string& name, SourceLayer& to) {
+  const size_t bar = name.rfind('_');
+  const bool numbered = bar != std::string::npos && bar > 0 && is_number(name.substr(bar + 1));
+  to.kind = numbered ? name.substr(0, bar) : name;
+  to.number = numbered ? std::stoll(name.substr(bar + 1)) : 0;
+}
+
+bool bookkeeping(const std::string& path) {
+  return path.starts_with("optimizer/") || path.starts_with("_optimizer/") || path.find("seed_generator") != std::string::npos;
+}
+
+SourceLayer read_vars(hid_t root, const std::string& path) {  // path of the layer; "" is the model itself
+  const std::string vars = path.empty() ? "vars" : path + "/vars";
+  const hdf5::Object group = open_path(root, vars);
+  if (group.kind != hdf5::ObjectKind::group) fail(ErrorKind::weights, "'", vars, "' is not a group");
+  SourceLayer layer{.name = "", .path = path, .place = "", .kind = "", .number = -1, .tensors = {}};
+  const size_t slash = path.rfind('/');
+  if (slash != std::string::npos) layer.place = path.substr(0, slash);
+  split_class(slash == std::string::npos ? path : path.substr(slash + 1), layer);
+  if (const auto name = hdf5::attribute(group.handle, "name"); name && std::holds_alternative<std::string>(*name))
+    layer.name = std::get<std::string>(*name);
+  const std::vector<hdf5::Child> variables = hdf5::children(group.handle);
+  for (size_t i = 0; i < variables.size(); ++i) {  // 0, 1, 2, … without a gap
+    const std::string number = std::to_string(i);
+    if (std::none_of(variables.begin(), variables.end(), [&](const hdf5::Child& c) { return c.name == number; }))
+      fail(ErrorKind::weights, "'", vars, "' holds ", variables.size(), " variables, but none is called ", number);
+    layer.tensors.push_back(describe_dataset(root, vars + "/" + number, number));
+  }
+  return layer;
+}
+
+// Is this a variable: "vars/0" or "layers/conv2d/vars/0"? Then the length of the layer's path.
+std::optional<size_t> owner_length(const std::string& path) {
+  const size_t bar = path.rfind('/');
+  if (bar == std::string::npos || bar < 4 || path.compare(bar - 4, 4, "vars") != 0) return {};
+  if (bar == 4) return 0;
+  if (path[bar - 5] != '/') return {};
+  return bar - 5;
+}
+
+}  // namespace
+
+bool is_weights_h5(hid_t root) {
+  for (const Entry& e : census(root))
+    if (owner_length(e.path)) return true;
+  return false;
+}
+
+Source read_weights_h5(hid_t root) {
+  Source s{.container = ".weights.h5"};
+  std::set<std::string> layers;
+  for (const Entry& e : census(root)) {
+    if (bookkeeping(e.path)) {
+      ++s.bookkeeping;
+      continue;
+    }
+    if (const auto length = owner_length(e.path)) layers.insert(e.path.substr(0, *length));
+    else s.unlisted.push_back(e.path);
+  }
+  for (const std::string& path : layers) s.layers.push_back(read_vars(root, path));
+  return s;
+}
+
+}  // namespace ptrain::convert
