@@ -30,7 +30,8 @@ void add_scaled(double factor, Buffer x, Buffer y, cudaStream_t stream) {
   visit_device(x.dtype, [&]<class T>(T) {
     visit_device(y.dtype, [&]<class U>(U) {
       with_width<std::min(kWide<T>, kWide<U>)>({x.data, y.data}, [&]<int V>(std::integral_constant<int, V>) {
-        launch(add_scaled_kernel<V, T, U>, blocks_for(div_up(x.size, V), kBlock), kBlock, 0, stream, float(factor), x.size, x.as<T>(), y.as<U>());
+        launch(add_scaled_kernel<V, T, U>, blocks_for(div_up(x.size, V), kBlock), kBlock, 0, stream, float(factor), x.size, x.as<T>(),
+               y.as<U>());
       });
     });
   });

@@ -28,11 +28,17 @@ __device__ U converted(int32_t v) {
   else return from_float<U>(float(v));
 }
 template <class U>
-__device__ U converted(uint8_t v) { return converted<U>(int32_t(v)); }
+__device__ U converted(uint8_t v) {
+  return converted<U>(int32_t(v));
+}
 template <class U>
-__device__ U converted(__half v) { return converted<U>(to_float(v)); }
+__device__ U converted(__half v) {
+  return converted<U>(to_float(v));
+}
 template <class U>
-__device__ U converted(__nv_bfloat16 v) { return converted<U>(to_float(v)); }
+__device__ U converted(__nv_bfloat16 v) {
+  return converted<U>(to_float(v));
+}
 
 // y = x in another type
 // Layout : x and y are flat.

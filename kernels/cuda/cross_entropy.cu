@@ -70,8 +70,8 @@ void softmax_cross_entropy_backward(SoftmaxShape s, Buffer p, Buffer labels, Buf
                                     cudaStream_t stream) {
   if (s.rows == 0 || s.classes == 0) return;
   visit_device(dlogits.buffer.dtype, [&]<class T>(T) {
-    launch(cross_entropy_backward_kernel<T>, blocks_for(s.rows * s.classes, kBlock), kBlock, 0, stream, s, p.as<float>(), labels.as<int32_t>(),
-           class_weights.as<float>(), dloss.as<float>(), dlogits.buffer.as<T>(), dlogits.how);
+    launch(cross_entropy_backward_kernel<T>, blocks_for(s.rows * s.classes, kBlock), kBlock, 0, stream, s, p.as<float>(),
+           labels.as<int32_t>(), class_weights.as<float>(), dloss.as<float>(), dlogits.buffer.as<T>(), dlogits.how);
   });
   GPU_CHECK(cudaGetLastError());
 }

@@ -35,7 +35,8 @@ __device__ bool divide(const TensorEntry& t, float scale, int64_t i) {
 // Exact  : one division, rounded once to the type. The flag only ever falls, so the order of blocks does not matter.
 __global__ void unscale_kernel(const __grid_constant__ TensorTable table, const float* scale, int32_t* finite) {
   const TensorEntry& t = table.of[table.find(int(blockIdx.x))];
-  const int64_t begin = int64_t(int(blockIdx.x) - t.first_block) * kTensorChunk, end = begin + kTensorChunk < t.size ? begin + kTensorChunk : t.size;
+  const int64_t begin = int64_t(int(blockIdx.x) - t.first_block) * kTensorChunk,
+                end = begin + kTensorChunk < t.size ? begin + kTensorChunk : t.size;
   const float divisor = *scale;
   bool all = true;
   if (t.wide) {
@@ -46,7 +47,7 @@ __global__ void unscale_kernel(const __grid_constant__ TensorTable table, const 
   report(all, finite);
 }
 
-constexpr int kBlock = 256;           // eight warps
+constexpr int kBlock = 256;            // eight warps
 constexpr int64_t kMostBlocks = 2048;  // enough for every card
 
 // finite = 0 when an element of x is infinite or NaN

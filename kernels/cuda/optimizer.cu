@@ -78,11 +78,13 @@ __device__ void update_values(const TensorEntry& t, int states, const StepNumber
 // Memory : adam reads w, dw, m, v and writes w, m, v, copy: bound by the memory's bandwidth.
 // Exact  : one rounding an operation, never fused: every device gives the same bits.
 template <OptimizerKind kind>
-__global__ void optimizer_kernel(const __grid_constant__ TensorTable table, int states, StepNumbers s, const int32_t* finite, const float* alpha) {
+__global__ void optimizer_kernel(const __grid_constant__ TensorTable table, int states, StepNumbers s, const int32_t* finite,
+                                 const float* alpha) {
   if (finite && *finite == 0) return;
   const TensorEntry& t = table.of[table.find(int(blockIdx.x))];
   const float a = kind == OptimizerKind::adam ? *alpha : 0.f;
-  const int64_t begin = int64_t(int(blockIdx.x) - t.first_block) * kTensorChunk, end = begin + kTensorChunk < t.size ? begin + kTensorChunk : t.size;
+  const int64_t begin = int64_t(int(blockIdx.x) - t.first_block) * kTensorChunk,
+                end = begin + kTensorChunk < t.size ? begin + kTensorChunk : t.size;
   if (t.wide) {
     for (int64_t i = begin + threadIdx.x * 4; i < end; i += kTensorBlock * 4) update_values<4, kind>(t, states, s, a, i);
   } else {
@@ -92,14 +94,16 @@ __global__ void optimizer_kernel(const __grid_constant__ TensorTable table, int 
 
 }  // namespace
 
-void optimizer_step(const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state, Exec& exec, cudaStream_t stream) {
+void optimizer_step(const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state, Exec& exec,
+                    cudaStream_t stream) {
   const StepNumbers s(rule);
   const bool adam = rule.kind == OptimizerKind::adam || rule.kind == OptimizerKind::adamw;
   const int32_t* finite = state.finite ? state.finite.as<int32_t>() : nullptr;
   auto* alpha = static_cast<float*>(exec.scratch(int64_t(sizeof(float))));
   launch(begin_step_kernel, 1, 1, 0, stream, adam, s, finite, state.iterations.as<int32_t>(), alpha);
-  const auto kernel = adam ? optimizer_kernel<OptimizerKind::adam>
-                           : rule.kind == OptimizerKind::sgd ? optimizer_kernel<OptimizerKind::sgd> : optimizer_kernel<OptimizerKind::rmsprop>;
+  const auto kernel = adam                              ? optimizer_kernel<OptimizerKind::adam>
+                      : rule.kind == OptimizerKind::sgd ? optimizer_kernel<OptimizerKind::sgd>
+                                                        : optimizer_kernel<OptimizerKind::rmsprop>;
   for_tables(slots, [&](const TensorTable& table) {
     launch(kernel, unsigned(table.blocks), kTensorBlock, 0, stream, table, rule.states(), s, finite, alpha);
   });

@@ -30,7 +30,8 @@ __global__ void add_partials_kernel(int64_t parts, int64_t count, const float* p
 void add_partials(int64_t parts, int64_t count, const float* partial, float factor, Buffer to, Accumulate how, cudaStream_t stream) {
   if (count == 0) return;
   visit_device(to.dtype, [&]<class T>(T) {
-    launch(add_partials_kernel<T>, blocks_for(count, kColumns), dim3(kColumns, kWalkers), 0, stream, parts, count, partial, factor, to.as<T>(), how);
+    launch(add_partials_kernel<T>, blocks_for(count, kColumns), dim3(kColumns, kWalkers), 0, stream, parts, count, partial, factor,
+           to.as<T>(), how);
   });
   GPU_CHECK(cudaGetLastError());
 }

@@ -32,7 +32,9 @@ inline RowTiling sum_rows(int64_t rows, int64_t c, int v) {
 
 // The first channel of this thread, and its rows: for (row = first_row(); row < rows; row += row_step()).
 template <int V>
-__device__ inline int64_t first_channel() { return thread_index() * V; }
+__device__ inline int64_t first_channel() {
+  return thread_index() * V;
+}
 __device__ inline int64_t first_row() { return int64_t(blockIdx.y) * blockDim.y + threadIdx.y; }
 __device__ inline int64_t row_step() { return int64_t(gridDim.y) * blockDim.y; }
 

@@ -34,7 +34,8 @@ __global__ void sum_squares_kernel(int64_t size, const T* x, float* partial) {
 void sum_squares(double factor, Buffer x, Into sum, Exec& exec, cudaStream_t stream) {
   visit_device(x.dtype, [&]<class T>(T) {
     with_width<kWide<T>>({x.data}, [&]<int V>(std::integral_constant<int, V>) {
-      const int64_t parts = std::clamp<int64_t>(div_up(x.size, kBlock * V * 4), 1, kMostParts);  // four vectors a thread make it worth its end
+      const int64_t parts =
+          std::clamp<int64_t>(div_up(x.size, kBlock * V * 4), 1, kMostParts);  // four vectors a thread make it worth its end
       auto* partial = static_cast<float*>(exec.scratch(parts * int64_t(sizeof(float))));
       launch(sum_squares_kernel<V, T>, unsigned(parts), kBlock, 0, stream, x.size, x.as<T>(), partial);
       add_partials(parts, 1, partial, float(factor), sum.buffer, sum.how, stream);

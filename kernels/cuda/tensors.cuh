@@ -10,7 +10,8 @@
 namespace ptrain::cuda {
 
 constexpr int kTensorBlock = 256;  // eight warps
-constexpr int kTensorChunk = 4096;  // values a block: four vectors of four a thread, so that the search for its tensor is nothing beside them
+constexpr int kTensorChunk =
+    4096;  // values a block: four vectors of four a thread, so that the search for its tensor is nothing beside them
 
 struct TensorEntry {
   float* w;
@@ -56,8 +57,15 @@ void for_tables(std::span<const OptimizerSlot> slots, F&& f) {
     REQUIRE_THAT(blocks <= INT32_MAX / 2, "an optimizer step over a tensor of ", s.dw.size, " values");
     if (table.count == TensorTable::kMost || table.blocks > INT32_MAX / 2) flush();
     const bool wide = aligned({s.w.data, s.dw.data, s.state[0].data, s.state[1].data, s.state[2].data, s.copy.data});
-    table.of[table.count++] = {s.w.as<float>(), s.dw.data, {s.state[0].as<float>(), s.state[1].as<float>(), s.state[2].as<float>()},
-                               s.copy ? s.copy.data : nullptr, s.dw.size, table.blocks, s.dw.dtype, s.copy.dtype, wide};
+    table.of[table.count++] = {s.w.as<float>(),
+                               s.dw.data,
+                               {s.state[0].as<float>(), s.state[1].as<float>(), s.state[2].as<float>()},
+                               s.copy ? s.copy.data : nullptr,
+                               s.dw.size,
+                               table.blocks,
+                               s.dw.dtype,
+                               s.copy.dtype,
+                               wide};
     table.blocks += int32_t(blocks);
   }
   flush();

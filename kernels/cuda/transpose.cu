@@ -12,7 +12,8 @@ constexpr int kTile = 32, kWalkers = 8;  // a tile of 32 × 32 values, a warp on
 // Memory : reads and writes one value per output. The tile's rows are 33 words apart, so that a column has no bank conflict.
 // Exact  : one product in float32, rounded once to the type.
 template <class T, class U>
-__global__ void transpose_kernel(int64_t rows, int64_t columns, int64_t tiles_across, const T* in, const float* scale, U* out, Accumulate how) {
+__global__ void transpose_kernel(int64_t rows, int64_t columns, int64_t tiles_across, const T* in, const float* scale, U* out,
+                                 Accumulate how) {
   PTRAIN_SHARED(float, tile, [kTile][kTile + 1]);
   const int64_t top = blockIdx.x / tiles_across * kTile, left = blockIdx.x % tiles_across * kTile;
   const auto x = int(threadIdx.x);

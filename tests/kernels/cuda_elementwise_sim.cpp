@@ -8,7 +8,8 @@ namespace {
 
 constexpr Act kActs[] = {Act::none, Act::relu, Act::relu6};
 constexpr int64_t kSizes[] = {1, 7, 64, 257, 4099};  // beside the widths of vectors and blocks
-constexpr RowShape kRows[] = {{1, 1}, {3, 5}, {7, 33}, {70, 8}, {5, 64}, {2, 2056}, {300, 24}, {1, 257}};  // {rows, c}; more than a block, more than a part
+constexpr RowShape kRows[] = {{1, 1},  {3, 5},    {7, 33},   {70, 8},
+                              {5, 64}, {2, 2056}, {300, 24}, {1, 257}};  // {rows, c}; more than a block, more than a part
 
 // Numbers in [−3, 9) with the ends of the flat parts among them.
 std::vector<double> around_kinks(uint32_t key, int64_t n) {
@@ -133,7 +134,8 @@ TEST_CASE("cuda: bias, scale and shift, column sums") {
       CAPTURE(s.rows);
       CAPTURE(s.c);
       Duel d(type, shift);
-      const Both &x = d.input(numbers(1, s.size(), -4, 8)), &b = d.input(numbers(2, s.c), DType::float32), &residual = d.input(numbers(3, s.size()));
+      const Both &x = d.input(numbers(1, s.size(), -4, 8)), &b = d.input(numbers(2, s.c), DType::float32),
+                 &residual = d.input(numbers(3, s.size()));
       for (const Act act : kActs) {
         const Both &y = d.output(s.size()), &with = d.output(s.size()), &sum = d.output(s.size());
         d.ref.bias_act_forward(*d.ref_exec, s, act, x.here, b.here, y.here);
@@ -142,7 +144,8 @@ TEST_CASE("cuda: bias, scale and shift, column sums") {
         d.ref.bias_act_forward(*d.ref_exec, s, Act::none, x.here, b.here, sum.here);
         d.ref.add_act(*d.ref_exec, act, sum.here, residual.here, with.here);
         cuda::bias_act(s, act, x.there, b.there, residual.there, with.there, d.stream);
-        d.same("act(x + b + residual)", with, tolerance(Target{nullptr, type, false}, 2, type == DType::float32 ? 8 : 0x1p24 * 8 * rounding_of(type), type));
+        d.same("act(x + b + residual)", with,
+               tolerance(Target{nullptr, type, false}, 2, type == DType::float32 ? 8 : 0x1p24 * 8 * rounding_of(type), type));
         cuda::bias_act(s, act, x.there, b.there, {}, sum.there, d.stream);
       }
       d.same_into("db", s.c, DType::float32, s.rows, 8, [&](IntoBoth db) {

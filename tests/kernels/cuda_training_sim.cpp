@@ -24,7 +24,9 @@ struct Slot {
     for (auto& s : state) s = &d.state(std::vector<double>(size_t(n)), DType::float32);
   }
   OptimizerSlot here() const { return {w.here, dw.here, {state[0]->here, state[1]->here, state[2]->here}, copy ? copy->here : Buffer{}}; }
-  OptimizerSlot there() const { return {w.there, dw.there, {state[0]->there, state[1]->there, state[2]->there}, copy ? copy->there : Buffer{}}; }
+  OptimizerSlot there() const {
+    return {w.there, dw.there, {state[0]->there, state[1]->there, state[2]->there}, copy ? copy->there : Buffer{}};
+  }
   const Both &w, &dw, *copy;
   const Both* state[3];
 };
@@ -47,8 +49,8 @@ TEST_CASE("cuda: softmax and cross entropy equal the reference") {
       const int64_t n = s.rows * s.classes;
       std::vector<double> truth = numbers(4, s.rows, 0, double(s.classes));
       for (double& label : truth) label = std::floor(label);
-      const Both &z = d.input(numbers(1, n, -8, 8)), &labels = d.input(truth, DType::int32), &weights = d.input(numbers(2, s.classes, 0.5, 2), DType::float32),
-                 &alone = d.output(n, DType::float32);
+      const Both &z = d.input(numbers(1, n, -8, 8)), &labels = d.input(truth, DType::int32),
+                 &weights = d.input(numbers(2, s.classes, 0.5, 2), DType::float32), &alone = d.output(n, DType::float32);
       d.ref.softmax(*d.ref_exec, s, z.here, alone.here);
       cuda::softmax(s, z.there, alone.there, d.stream);
       d.same("p", alone, 64, 1);
@@ -163,8 +165,9 @@ TEST_CASE("cuda: a step that is not finite changes nothing") {
     for (const OptimizerRule& rule : kRules) {
       Duel d(type, shift);
       const Both &w = d.input(numbers(1, 33), DType::float32), &dw = d.input(numbers(2, 33)), &copy = d.input(numbers(3, 33)),
-                 &a = d.input(numbers(4, 33), DType::float32), &b = d.input(numbers(5, 33), DType::float32), &c = d.input(numbers(6, 33), DType::float32),
-                 &iterations = d.input({41}, DType::int32), &finite = d.input({0}, DType::int32);  // inputs: checked at the end
+                 &a = d.input(numbers(4, 33), DType::float32), &b = d.input(numbers(5, 33), DType::float32),
+                 &c = d.input(numbers(6, 33), DType::float32), &iterations = d.input({41}, DType::int32),
+                 &finite = d.input({0}, DType::int32);  // inputs: checked at the end
       const OptimizerSlot slot{w.there, dw.there, {a.there, b.there, c.there}, copy.there};
       cuda::optimizer_step(rule, {&slot, 1}, {.iterations = iterations.there, .finite = finite.there}, d.exec, d.stream);
     }
@@ -182,8 +185,10 @@ TEST_CASE("cuda: unscale and the loss scale equal the reference") {
         std::vector<double> gradient = numbers(1, 8199);
         gradient[place] = injected;
         const Both &w = d.input(numbers(3, 8199), DType::float32), &a = d.state(gradient, type), &v = d.input({1, 2, 3}, DType::float32),
-                   &b = d.state({256, -512, 1024}, DType::float32), &scale = d.input({1000}, DType::float32), &finite = d.output(1, DType::int32);
-        const OptimizerSlot here[] = {{w.here, a.here, {}, {}}, {v.here, b.here, {}, {}}}, there[] = {{w.there, a.there, {}, {}}, {v.there, b.there, {}, {}}};
+                   &b = d.state({256, -512, 1024}, DType::float32), &scale = d.input({1000}, DType::float32),
+                   &finite = d.output(1, DType::int32);
+        const OptimizerSlot here[] = {{w.here, a.here, {}, {}}, {v.here, b.here, {}, {}}},
+                            there[] = {{w.there, a.there, {}, {}}, {v.there, b.there, {}, {}}};
         d.ref.unscale(*d.ref_exec, here, scale.here, finite.here);
         cuda::unscale(there, scale.there, finite.there, d.stream);
         d.same("finite", finite, Tolerance{});
@@ -192,8 +197,8 @@ TEST_CASE("cuda: unscale and the loss scale equal the reference") {
         d.same("the other", b, Tolerance{});
       }
     Duel d(type, shift);  // a quotient that overflows the type
-    const Both &w = d.input({1}, DType::float32), &dw = d.state({type == DType::float16 ? 60000 : 3e38}, type), &half = d.input({0.5}, DType::float32),
-               &overflow = d.output(1, DType::int32);
+    const Both &w = d.input({1}, DType::float32), &dw = d.state({type == DType::float16 ? 60000 : 3e38}, type),
+               &half = d.input({0.5}, DType::float32), &overflow = d.output(1, DType::int32);
     const OptimizerSlot slot{w.there, dw.there, {}, {}};
     cuda::unscale({&slot, 1}, half.there, overflow.there, d.stream);
     CHECK(d.read(overflow)[0] == 0);
@@ -201,8 +206,18 @@ TEST_CASE("cuda: unscale and the loss scale equal the reference") {
     struct Row {
       double scale, counter, finite;
     };
-    for (const Row& r : {Row{8, 0, 1}, {8, 1, 1}, {8, 2, 1}, {8, 0, 0}, {8, 2, 0}, {0.5, 2, 1}, {0x1p126, 2, 1}, {0x1p127, 2, 1}, {0x1p-126, 1, 0}, {0x1p-125, 1, 0}}) {
-      const Both &scale = d.state({r.scale}, DType::float32), &counter = d.state({r.counter}, DType::int32), &finite = d.input({r.finite}, DType::int32);
+    for (const Row& r : {Row{8, 0, 1},
+                         {8, 1, 1},
+                         {8, 2, 1},
+                         {8, 0, 0},
+                         {8, 2, 0},
+                         {0.5, 2, 1},
+                         {0x1p126, 2, 1},
+                         {0x1p127, 2, 1},
+                         {0x1p-126, 1, 0},
+                         {0x1p-125, 1, 0}}) {
+      const Both &scale = d.state({r.scale}, DType::float32), &counter = d.state({r.counter}, DType::int32),
+                 &finite = d.input({r.finite}, DType::int32);
       d.ref.update_loss_scale(*d.ref_exec, {.scale = scale.here, .counter = counter.here, .growth_steps = 3}, finite.here);
       cuda::update_loss_scale({.scale = scale.there, .counter = counter.there, .growth_steps = 3}, finite.there, d.stream);
       d.same("scale", scale, Tolerance{});
