@@ -69,7 +69,7 @@ inline const std::vector<std::string> kColumns{"card", "type", "batch", "kind", 
 class PlanBuilder {
  public:
   PlanBuilder(const std::string& card, DType type, int64_t batch) : card_(card), type_(type), batch_(batch), device_(cuda::device_from_json(read_file(folder() / (card + ".json")))) {}
-  static std::filesystem::path folder() { return std::filesystem::path(PTRAIN_SOURCE_DIR) / "kernels" / "cuda" / "cards"; }
+  static std::filesystem::path folder() { return source_dir() / "kernels" / "cuda" / "cards"; }
 
   std::vector<PlanCount> count(const std::set<cuda::ConvKey>& keys) {
     const char* const kinds[] = {"forward", "backward_data", "backward_filter", "fused"};
@@ -117,7 +117,7 @@ class PlanBuilder {
 
 // The line of docs/cuda-plans.tsv must say the same.
 inline void same_as_documented(const PlanCount& c) {
-  static const std::vector<Row> documented = read_tsv(std::filesystem::path(PTRAIN_SOURCE_DIR) / "docs" / "cuda-plans.tsv");
+  static const std::vector<Row> documented = read_tsv(source_dir() / "docs" / "cuda-plans.tsv");
   const std::vector<std::string> now = columns(c);
   for (const Row& row : documented) {
     if (row.at("card") != c.card || row.at("type") != c.type || row.at("kind") != c.kind || row.at("batch") != std::to_string(c.batch)) continue;
