@@ -4,7 +4,6 @@
 #include <cstring>
 #include <limits>
 #include <list>
-#include <optional>
 
 #include "kernels/backend.hpp"
 #include "kernels/plugin.hpp"
@@ -171,10 +170,10 @@ class Trial {
 
   // Runs op(Into) twice: to overwrite NaN, and to add to numbers that are there. `between`: what is written or added has been rounded to that type.
   template <class F>
-  void check_into(const char* what, DType t, const std::vector<double>& want, int64_t terms, double size, F&& op, std::optional<DType> between = {}) {
+  void check_into(const char* what, DType t, const std::vector<double>& want, int64_t terms, double size, F&& op, const DType* between = nullptr) {
     const Guarded& fresh = output(int64_t(want.size()), t);
     op(Into{fresh, Accumulate::no});
-    check(what, fresh, want, tolerance(target_, terms, size, between.value_or(t)));
+    check(what, fresh, want, tolerance(target_, terms, size, between ? *between : t));
 
     const Guarded& sum = state(numbers(99, int64_t(want.size())), t);
     std::vector<double> total = want;
