@@ -76,9 +76,7 @@ class Duel {
     const std::string text = difference(values_of(download(b).data() + guard_of(b), b), values_of(b.host.data(), b), t.atol, t.rtol);
     CHECK_MESSAGE(text.empty(), std::string(what), ": ", text);
   }
-  void same(const char* what, const Both& b, int64_t terms = 1, double size = 1) {
-    same(what, b, both_rounded(terms, size, b.here.dtype));
-  }
+  void same(const char* what, const Both& b, int64_t terms = 1, double size = 1) { same(what, b, both_rounded(terms, size, b.here.dtype)); }
   // Runs op(IntoBoth) twice: to overwrite NaN, and to add to numbers that are there.
   template <class F>
   void same_into(const char* what, int64_t n, DType t, Tolerance close, F&& op) {
