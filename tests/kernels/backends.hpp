@@ -31,6 +31,7 @@ inline const std::vector<Target>& backends_under_test() {
     };
     add(make_reference_backend(), true);
     add(make_cpu_backend(), false);
+    for (const int schedule : {0, 1, 2}) add(make_cuda_sim_backend(schedule), false, true);
     return all;
   }();
   return targets;
