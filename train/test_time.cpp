@@ -4,6 +4,7 @@
 
 #include "data/augment.hpp"
 #include "train/calibration.hpp"
+#include "train/image_source.hpp"
 
 namespace ptrain {
 
@@ -26,19 +27,15 @@ std::vector<double> view_probabilities(const Model& model, Predictor& predictor,
                                        std::span<const AugmentImage> views, const std::function<void(int64_t)>& progress) {
   const int classes = int(model.spec.classes.size());
   std::vector<double> mean(images.size() * size_t(classes));
+  int64_t before = 0;
   for (const AugmentImage& seen : views) {
-    const ImageSource source = [&](std::span<const int64_t> which, Context& c, Buffer x) {
-      const int64_t size = x.size / int64_t(which.size());
-      for (size_t i = 0; i < which.size(); ++i) {
-        const ImageView view = cache.get(which[i]);
-        const AugmentShape shape{.n = 1, .h = view.h, .w = view.w, .c = view.c, .fill = FillMode::nearest};
-        // The operation only reads the pixels.
-        const Buffer pixels{const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c};
-        c.backend.augment(c.exec, shape, {&seen, 1}, pixels, preprocess_of(model.net().preprocess), x.slice(int64_t(i) * size, size));
-      }
-    };
-    const std::vector<double> p = apply_temperature(predictor.logits(images, source, nullptr, progress), classes, model.spec.temperature);
+    const ImageSource source = shown_source(model, {.fill = FillMode::nearest}, [&](int64_t i) { return Shown{cache.get(i), seen}; });
+    const std::vector<double> logits = predictor.logits(images, source, nullptr, [&](int64_t done) {
+      if (progress) progress(before + done);
+    });
+    const std::vector<double> p = apply_temperature(logits, classes, model.spec.temperature);
     for (size_t i = 0; i < p.size(); ++i) mean[i] += p[i] / double(views.size());
+    before += int64_t(images.size());
   }
   return mean;
 }

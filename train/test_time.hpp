@@ -16,7 +16,7 @@ namespace ptrain {
 std::vector<AugmentImage> test_time_views(const std::string& name, int64_t h, int64_t w);
 
 // Probabilities [images, classes]: for each view the softmax at the model's temperature, then their mean over the views. `progress` is
-// told of every image of every view.
+// told how many images are done, over all views.
 std::vector<double> view_probabilities(const Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images,
                                        std::span<const AugmentImage> views, const std::function<void(int64_t)>& progress = {});
 

@@ -47,7 +47,7 @@ class Explain {
   void run() {
     const std::vector<int64_t> all = all_of(manifest_);
     const CacheOptions options{.h = spec().height, .w = spec().width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
-    const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, loaded_.memory()->shared_backend(), options);
+    const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, resizer_for(*loaded_.memory()), options);
     std::vector<Explanation> found;
     std::set<std::string> taken;
     for (const int64_t i : cache.indices()) found.push_back({.index = i, .png = free_name(manifest_.entries[size_t(i)].path, taken), .probabilities = {}});
@@ -108,7 +108,7 @@ class Explain {
     Image image = decode_image(manifest_.file(e.index));
     if (const int64_t longest = std::max(image.h, image.w); longest > kLongestSide) {
       const int64_t h = std::max<int64_t>(1, image.h * kLongestSide / longest), w = std::max<int64_t>(1, image.w * kLongestSide / longest);
-      image = Resizer(loaded_.memory()->shared_backend())(std::move(image), h, w);
+      image = Resizer(resizer_for(*loaded_.memory()))(std::move(image), h, w);
     }
     AtomicFile file(std::filesystem::path(o_.out) / e.png);
     file.write(encode_png(overlay(image, map)));

@@ -34,7 +34,7 @@ class Predict {
     const std::vector<AugmentImage> views = test_time_views(o_.tta, spec_.height, spec_.width);
     const std::vector<int64_t> all = all_of(manifest_);
     const CacheOptions options{.h = spec_.height, .w = spec_.width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
-    const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, loaded_.memory()->shared_backend(), options);
+    const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, resizer_for(*loaded_.memory()), options);
     const std::vector<double> p = probabilities(cache, views);
 
     // In the order of the arguments, the unreadable ones in their places.
@@ -62,9 +62,10 @@ class Predict {
     Progress progress(stderr_screen(o_.inference.quiet || steps < 100));
     progress.begin_epoch({.name = "predict", .number = 1, .epochs = 1, .steps = steps});
     std::mutex mutex;
-    return view_probabilities(loaded_.model(), loaded_.predictor(), cache, images, views, [&](int64_t) {
+    int64_t shown = 0;
+    return view_probabilities(loaded_.model(), loaded_.predictor(), cache, images, views, [&](int64_t done) {
       const std::lock_guard lock(mutex);
-      progress.step(1, 0);
+      for (; shown < done; ++shown) progress.step(1, 0);
     });
   }
 

@@ -78,7 +78,7 @@ class Painter {
     std::vector<int64_t> all(films.manifest.entries.size());
     std::iota(all.begin(), all.end(), int64_t{0});
     const CacheOptions options{.h = spec().height, .w = spec().width, .threads = loaded_->threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
-    films.cache = std::make_unique<ImageCache>(plan_cache(films.manifest, all, options), films.manifest, all, loaded_->memory()->shared_backend(), options);
+    films.cache = std::make_unique<ImageCache>(plan_cache(films.manifest, all, options), films.manifest, all, resizer_for(*loaded_->memory()), options);
     return films;
   }
 
@@ -112,9 +112,8 @@ class Painter {
   Image drawn(const ImageView& view, const AugmentOptions& options, const AugmentImage& draw) const {
     const AugmentShape shape{.n = 1, .h = view.h, .w = view.w, .c = view.c, .fill = options.fill, .fill_value = options.fill_value, .interpolation = options.interpolation};
     std::vector<float> values(size_t(view.h * view.w * 3));
-    // A host backend always: pictures are made where they are written.
-    const std::shared_ptr<Memory> host = open_device({DeviceKind::cpu});
-    host->backend().augment(*host->backend().make_exec(1), shape, {&draw, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c}, Preprocess{},
+    const std::shared_ptr<Backend> host = resizer_for(*loaded_->memory());  // pictures are made where they are written
+    host->augment(*host->make_exec(1), shape, {&draw, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c}, Preprocess{},
                             {values.data(), DType::float32, int64_t(values.size())});
     Image image{view.h, view.w, view.c, std::vector<uint8_t>(size_t(view.h * view.w * view.c))};
     for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = uint8_t(std::lround(std::clamp(values[view.c == 1 ? 3 * i : i], 0.f, 255.f)));

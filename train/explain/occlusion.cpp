@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "train/image_source.hpp"
+
 namespace ptrain {
 namespace {
 
@@ -62,19 +64,15 @@ HeatMap occlusion_map(const Model& model, Predictor& predictor, const ImageView&
     mean[size_t(c)] = uint8_t(std::lround(double(sum) / double(image.h * image.w)));
   }
   // Image number 0 is the image as it is, number i has the patch i − 1.
-  const ImageSource source = [&, preprocess = preprocess_of(model.net().preprocess)](std::span<const int64_t> which, Context& c, Buffer x) {
-    const int64_t size = x.size / int64_t(which.size());
-    for (size_t i = 0; i < which.size(); ++i) {
-      std::vector<uint8_t> covered(pixels.begin(), pixels.end());
-      if (which[i] > 0) {
-        const auto [top, left] = p.corners[size_t(which[i] - 1)];
-        for (int64_t y = top; y < top + p.patch; ++y)
-          for (int64_t k = left * image.c; k < (left + p.patch) * image.c; ++k) covered[size_t(y * image.w * image.c + k)] = mean[size_t(k % image.c)];
-      }
-      const AugmentImage plain;
-      c.backend.augment(c.exec, {.n = 1, .h = image.h, .w = image.w, .c = image.c}, {&plain, 1}, {covered.data(), DType::uint8, bytes}, preprocess, x.slice(int64_t(i) * size, size));
+  const ImageSource source = shown_source(model, {}, [&](int64_t number) {
+    const auto covered = std::make_shared<Image>(Image{image.h, image.w, image.c, {pixels.begin(), pixels.end()}});
+    if (number > 0) {
+      const auto [top, left] = p.corners[size_t(number - 1)];
+      for (int64_t y = top; y < top + p.patch; ++y)
+        for (int64_t k = left * image.c; k < (left + p.patch) * image.c; ++k) covered->pixels[size_t(y * image.w * image.c + k)] = mean[size_t(k % image.c)];
     }
-  };
+    return Shown{{covered->pixels.data(), image.h, image.w, image.c, covered}, {}};
+  });
   std::vector<int64_t> numbers(p.corners.size() + 1);
   std::iota(numbers.begin(), numbers.end(), int64_t{0});
   const std::vector<double> logits = predictor.logits(numbers, source);
