@@ -43,7 +43,8 @@ std::vector<uint8_t> encode_png(const Image& image) {
     const auto* first = static_cast<const uint8_t*>(data);
     static_cast<std::vector<uint8_t>*>(to)->insert(static_cast<std::vector<uint8_t>*>(to)->end(), first, first + size);
   };
-  const int good = stbi_write_png_to_func(append, &bytes, int(image.w), int(image.h), int(image.c), image.pixels.data(), int(image.w * image.c));
+  const int good =
+      stbi_write_png_to_func(append, &bytes, int(image.w), int(image.h), int(image.c), image.pixels.data(), int(image.w * image.c));
   REQUIRE_THAT(good != 0 && !bytes.empty(), "writing a PNG of ", image.w, " by ", image.h, ": out of memory");
   return bytes;
 }

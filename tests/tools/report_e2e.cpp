@@ -33,11 +33,13 @@ TEST_CASE("report of a plain training") {
   CHECK(f.err == "");
   CHECK(f.out == (t.temp / "run/report.html").string() + "\n");
   const std::string html = read_file(t.temp / "run/report.html");
-  for (const char* there : {"figure-loss", "figure-roc", "figure-confusion_validation", "figure-reliability_validation", "draw 6", "mobilenet_v2", "seed = 0", "no data audit", "There is no test part",
-                            "<code>strong</code>", "There is <b>1</b>"})
+  for (const char* there :
+       {"figure-loss", "figure-roc", "figure-confusion_validation", "figure-reliability_validation", "draw 6", "mobilenet_v2", "seed = 0",
+        "no data audit", "There is no test part", "<code>strong</code>", "There is <b>1</b>"})
     CHECK_MESSAGE(html.find(there) != std::string::npos, there);
   CHECK(html.find("http") == std::string::npos);
-  for (const char* csv : {"loss", "roc", "precision_recall", "reliability_validation", "confusion_validation"}) CHECK(std::filesystem::exists(t.temp / "run/figures" / (std::string(csv) + ".csv")));
+  for (const char* csv : {"loss", "roc", "precision_recall", "reliability_validation", "confusion_validation"})
+    CHECK(std::filesystem::exists(t.temp / "run/figures" / (std::string(csv) + ".csv")));
 
   // The images have gone: everything else is still there, and the page says why.
   std::filesystem::rename(t.temp / "data", t.temp / "moved");
@@ -56,7 +58,8 @@ TEST_CASE("explain writes pictures that decode and a table of them") {
   write_file(t.temp / "data/NORMAL/bad.jpeg", "not an image");
   for (const char* method : {"grad-cam", "occlusion"}) {
     const std::filesystem::path out = t.temp / method;
-    const Finished f = run_ptrain({"explain", "--model", t.model(), t.data() + "/NORMAL", "--out", out.string(), "--method", method, "--class", "PNEUMONIA", "--json"});
+    const Finished f = run_ptrain({"explain", "--model", t.model(), t.data() + "/NORMAL", "--out", out.string(), "--method", method,
+                                   "--class", "PNEUMONIA", "--json"});
     CHECK(f.code == 3);  // for the bad one; the others were explained
     CHECK(f.err.find("bad.jpeg") != std::string::npos);
     const nlohmann::json found = nlohmann::json::parse(f.out);
@@ -74,13 +77,16 @@ TEST_CASE("explain writes pictures that decode and a table of them") {
   CHECK(unknown.code == 2);
   CHECK(unknown.err.find("no such layer") != std::string::npos);
   CHECK(run_ptrain({"explain", "--model", t.model(), t.data(), "--out", (t.temp / "x").string(), "--class", "FLU"}).code == 2);
-  CHECK(run_ptrain({"explain", "--model", t.model(), t.data() + "/PNEUMONIA", "--out", (t.temp / "y").string(), "--layer", "block_6_expand_relu"}).code == 0);
+  CHECK(run_ptrain(
+            {"explain", "--model", t.model(), t.data() + "/PNEUMONIA", "--out", (t.temp / "y").string(), "--layer", "block_6_expand_relu"})
+            .code == 0);
 }
 
 TEST_CASE("predict goes on after an image that cannot be read") {
   const Trained t;
   write_file(t.temp / "bad.png", "\x89PNG\r\n\x1a\n");
-  const std::string good = (std::filesystem::directory_iterator(t.temp / "data/NORMAL")->path()).string(), bad = (t.temp / "bad.png").string(), missing = (t.temp / "missing.bmp").string();
+  const std::string good = (std::filesystem::directory_iterator(t.temp / "data/NORMAL")->path()).string(),
+                    bad = (t.temp / "bad.png").string(), missing = (t.temp / "missing.bmp").string();
   const Finished csv = run_ptrain({"predict", "--model", t.model(), bad, good, missing, "--csv"});
   CHECK(csv.code == 3);
   CHECK(csv.err.find("2 of 3 images could not be read") != std::string::npos);
@@ -98,8 +104,10 @@ TEST_CASE("predict goes on after an image that cannot be read") {
   CHECK(one["threshold"] == threshold);
   CHECK(one["class"] == (p >= threshold ? "PNEUMONIA" : "NORMAL"));
   CHECK(one["probabilities"]["PNEUMONIA"] == p);
-  CHECK(nlohmann::json::parse(run_ptrain({"predict", "--model", t.model(), good, "--json", "--threshold", "0"}).out)[0]["class"] == "PNEUMONIA");
-  CHECK(nlohmann::json::parse(run_ptrain({"predict", "--model", t.model(), good, "--json", "--threshold", "1"}).out)[0]["class"] == "NORMAL");
+  CHECK(nlohmann::json::parse(run_ptrain({"predict", "--model", t.model(), good, "--json", "--threshold", "0"}).out)[0]["class"] ==
+        "PNEUMONIA");
+  CHECK(nlohmann::json::parse(run_ptrain({"predict", "--model", t.model(), good, "--json", "--threshold", "1"}).out)[0]["class"] ==
+        "NORMAL");
   CHECK(run_ptrain({"predict", "--model", t.model(), good, "--threshold", "2"}).code == 2);
 
   const nlohmann::json flip = nlohmann::json::parse(run_ptrain({"predict", "--model", t.model(), "--tta", "--json", good}).out)[0];

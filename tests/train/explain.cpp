@@ -62,7 +62,8 @@ TEST_CASE("what is encoded decodes back") {
     for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = uint8_t(40 + 2 * (i / size_t(13 * c)));  // smooth
     const Image jpeg = decode_image(encode_jpeg(image, 95), "x.jpeg");
     CHECK(jpeg.w == 13);
-    for (size_t i = 0; i < jpeg.pixels.size(); ++i) CHECK(std::abs(int(jpeg.pixels[i]) - int(image.pixels[i * size_t(c) / size_t(jpeg.c)])) <= 3);
+    for (size_t i = 0; i < jpeg.pixels.size(); ++i)
+      CHECK(std::abs(int(jpeg.pixels[i]) - int(image.pixels[i * size_t(c) / size_t(jpeg.c)])) <= 3);
   }
   CHECK_THROWS_AS(encode_png({2, 2, 1, {0}}), Error);
 }
@@ -70,7 +71,13 @@ TEST_CASE("what is encoded decodes back") {
 TEST_CASE("occlusion equals covering by hand, and views equal what they say") {
   const int64_t side = 32;
   const std::shared_ptr<Memory> memory = open_device({DeviceKind::cpu});
-  Model model({.net = "mobilenet_v2", .height = side, .width = side, .head = {.dense = {8}, .dropout = {0}, .l2 = 0}, .classes = {"a", "b"}, .temperature = 1.5}, memory);
+  Model model({.net = "mobilenet_v2",
+               .height = side,
+               .width = side,
+               .head = {.dense = {8}, .dropout = {0}, .l2 = 0},
+               .classes = {"a", "b"},
+               .temperature = 1.5},
+              memory);
   formula_weights(model.params, "MobileNetV2");
   freeze(model, {.name = "", .cut = model.base_layers().size()}, BnMode::inference);
   Workers workers(memory->shared_backend(), 2);
@@ -80,7 +87,8 @@ TEST_CASE("occlusion equals covering by hand, and views equal what they say") {
   const auto score = [&](const std::vector<uint8_t>& pixels) {
     const ImageSource source = [&](std::span<const int64_t>, Context& c, Buffer x) {
       const AugmentImage plain;
-      c.backend.augment(c.exec, {.n = 1, .h = side, .w = side, .c = 1}, {&plain, 1}, {const_cast<uint8_t*>(pixels.data()), DType::uint8, side * side}, preprocess_of("tf"), x);
+      c.backend.augment(c.exec, {.n = 1, .h = side, .w = side, .c = 1}, {&plain, 1},
+                        {const_cast<uint8_t*>(pixels.data()), DType::uint8, side * side}, preprocess_of("tf"), x);
     };
     const int64_t zero = 0;
     return predictor.logits({&zero, 1}, source);

@@ -34,7 +34,12 @@ class Nudge : public LayerObserver {
 struct Net {
   explicit Net(const std::string& name, int64_t side)
       : memory(open_device({DeviceKind::reference})),
-        model({.net = name, .height = side, .width = side, .head = {.dense = {16}, .dropout = {0.5f}, .l2 = 0, .classes = 3}, .classes = {"a", "b", "c"}}, memory, DType::float64),
+        model({.net = name,
+               .height = side,
+               .width = side,
+               .head = {.dense = {16}, .dropout = {0.5f}, .l2 = 0, .classes = 3},
+               .classes = {"a", "b", "c"}},
+              memory, DType::float64),
         exec(memory->backend().make_exec(1)) {
     formula_weights(model.params, model.net().keras_name);
     freeze(model, {.name = "", .cut = model.base_layers().size()}, BnMode::inference);

@@ -34,9 +34,12 @@ std::string unbalanced(const std::string& html) {
   for (auto it = std::sregex_iterator(html.begin(), html.end(), tag); it != std::sregex_iterator(); ++it) {
     const std::string name = (*it)[2], rest = (*it)[3];
     if (name == "meta" || name == "img" || name == "br" || (!rest.empty() && rest.back() == '/')) continue;
-    if ((*it)[1].length() == 0) open.push_back(name);
-    else if (open.empty() || open.back() != name) return "</" + name + "> closes <" + (open.empty() ? "" : open.back()) + ">";
-    else open.pop_back();
+    if ((*it)[1].length() == 0)
+      open.push_back(name);
+    else if (open.empty() || open.back() != name)
+      return "</" + name + "> closes <" + (open.empty() ? "" : open.back()) + ">";
+    else
+      open.pop_back();
   }
   return open.empty() ? "" : "<" + open.back() + "> is never closed";
 }
@@ -65,9 +68,14 @@ TEST_CASE("ticks are round numbers inside the axis") {
 TEST_CASE("text is escaped and bytes that are no UTF-8 do not get through") {
   CHECK(rep::escape("a<b>&\"'") == "a&lt;b&gt;&amp;&quot;&#39;");
   CHECK(rep::escape("Grün ✓") == "Grün ✓");
-  CHECK(rep::escape("a\xff" "b") == "a\xef\xbf\xbd" "b");
+  CHECK(rep::escape("a\xff"
+                    "b") ==
+        "a\xef\xbf\xbd"
+        "b");
   CHECK(rep::escape("\xc0\xbcscript") == "\xef\xbf\xbd\xef\xbf\xbdscript");  // an overlong <
-  CHECK(rep::escape(std::string("a\0b\x1b", 4)) == "a\xef\xbf\xbd" "b\xef\xbf\xbd");
+  CHECK(rep::escape(std::string("a\0b\x1b", 4)) ==
+        "a\xef\xbf\xbd"
+        "b\xef\xbf\xbd");
   CHECK(rep::base64(std::vector<uint8_t>{'M', 'a', 'n'}) == "TWFu");
   CHECK(rep::base64(std::vector<uint8_t>{'M', 'a'}) == "TWE=");
   CHECK(rep::base64(std::vector<uint8_t>{'M'}) == "TQ==");
@@ -91,7 +99,7 @@ TEST_CASE("the bands of the curves hold the curves") {
   const rep::Band roc = rep::roc_band(labels, scores, s.predictions.patients, 200);
   double area = 0;
   for (size_t i = 0; i + 1 < roc.x.size(); ++i) area += (roc.x[i + 1] - roc.x[i]) * (roc.y[i] + roc.y[i + 1]) / 2;
-  CHECK(close(area, metrics::auc(labels, scores), 0.01, 0));
+  CHECK(close(area, metrics::roc_auc(labels, scores), 0.01, 0));
   size_t wide = 0;
   for (size_t i = 0; i < roc.x.size(); ++i) {
     CHECK((roc.low[i] <= roc.y[i] && roc.y[i] <= roc.high[i]));
@@ -121,7 +129,8 @@ TEST_CASE("an experiment becomes one page with every section and nothing from el
   }
   CHECK(rep::sections().size() == 12);
   CHECK(count(html, "class=\"absent\"") == 0);
-  for (const char* figure : {"loss", "auc", "accuracy", "nets", "pairs", "roc", "precision_recall", "confusion_test", "confusion_test_at_0.5", "confusion_validation", "reliability_test", "shortcut"})
+  for (const char* figure : {"loss", "auc", "accuracy", "nets", "pairs", "roc", "precision_recall", "confusion_test",
+                             "confusion_test_at_0.5", "confusion_validation", "reliability_test", "shortcut"})
     CHECK_MESSAGE(count(html, "id=\"figure-" + std::string(figure) + "\"") == 1, figure);
   CHECK(count(html, "<figcaption>") > 12);
   CHECK(html.find("http") == std::string::npos);
@@ -134,7 +143,8 @@ TEST_CASE("an experiment becomes one page with every section and nothing from el
     CHECK_MESSAGE((target.starts_with("data:") || target.starts_with("#")), target);
   }
   CHECK(unbalanced(html) == "");
-  for (const char* phrase : {"not a medical device", "one hospital", "prefers-color-scheme", "@media print", "ptrain-convert densenet121", "not trained", "mobilenet_v2", "block_12_expand", "fine-tune-lr = 1e-05"})
+  for (const char* phrase : {"not a medical device", "one hospital", "prefers-color-scheme", "@media print", "ptrain-convert densenet121",
+                             "not trained", "mobilenet_v2", "block_12_expand", "fine-tune-lr = 1e-05"})
     CHECK_MESSAGE(html.find(phrase) != std::string::npos, phrase);
 }
 
@@ -151,11 +161,19 @@ TEST_CASE("every number of the page is that of report.json") {
     seen.insert(key);
     const rep::Json& v = rep::at(all, key);
     REQUIRE_MESSAGE(v.is_number(), key);
-    if (v.is_number_integer()) CHECK_MESSAGE(shown == rep::thousands(v.get<int64_t>()), key);
-    else CHECK_MESSAGE(std::fabs(std::stod(shown) - v.get<double>()) <= (shown.size() > 5 ? 0.00005 : shown.size() < 5 ? 0.05 : 0.0005) + 1e-12, key, " is ", v.get<double>(), ", shown ", shown);
+    if (v.is_number_integer())
+      CHECK_MESSAGE(shown == rep::thousands(v.get<int64_t>()), key);
+    else
+      CHECK_MESSAGE(std::fabs(std::stod(shown) - v.get<double>()) <= (shown.size() > 5   ? 0.00005
+                                                                      : shown.size() < 5 ? 0.05
+                                                                                         : 0.0005) +
+                                                                         1e-12,
+                    key, " is ", v.get<double>(), ", shown ", shown);
   }
   CHECK(compared > 150);
-  for (const char* key : {"/test/auc", "/test/auc_ci95/0", "/test/sensitivity", "/test/at_0.5/accuracy", "/validation/threshold", "/compare/nets/1/val/auc", "/calibration/temperature", "/ledger/0/auc"}) CHECK_MESSAGE(seen.contains(key), key);
+  for (const char* key : {"/test/auc", "/test/auc_ci95/0", "/test/sensitivity", "/test/at_0.5/accuracy", "/validation/threshold",
+                          "/compare/nets/1/val/auc", "/calibration/temperature", "/ledger/0/auc"})
+    CHECK_MESSAGE(seen.contains(key), key);
   CHECK(html.find("<b>" + rep::thousands(all["test"]["tp"].get<int64_t>()) + "</b>") != std::string::npos);
 }
 
@@ -178,7 +196,7 @@ TEST_CASE("what a run does not have is named") {
   const std::string html = rendered(temp / "run", {.augmented = {}, .augmentation = "", .mistakes = {}, .missing = "the images are gone."});
   CHECK(html.find("There is no test part") != std::string::npos);
   CHECK(html.find("the images are gone.") != std::string::npos);
-  CHECK(html.find("how the model does on new films is not known") != std::string::npos);
+  CHECK(html.find("How the model does on new films is not known") != std::string::npos);
   CHECK(html.find("figure-roc") != std::string::npos);  // of the validation part
   CHECK(html.find("figure-confusion_test") == std::string::npos);
 

@@ -20,7 +20,8 @@ addEventListener('load',()=>{const w=document.documentElement.clientWidth,out=[]
 for(const e of document.querySelectorAll('body *')){if(e.closest('svg')&&e.tagName!=='svg')continue;const r=e.getBoundingClientRect();
 if(r.width>0&&(r.right>w+1||r.left<-1))out.push(e.tagName+'.'+e.className+'#'+(e.closest('section')||{id:''}).id)}
 const drawn=[...document.querySelectorAll('section')].filter(s=>s.getBoundingClientRect().height>60).length;
-for(const s of document.querySelectorAll('figure>svg')){const b=s.getBoundingClientRect();for(const t of s.querySelectorAll('text')){const r=t.getBoundingClientRect();
+for(const s of document.querySelectorAll('figure>svg')){const b=s.getBoundingClientRect();
+for(const t of s.querySelectorAll('text')){const r=t.getBoundingClientRect();
 if(r.left<b.left-1||r.right>b.right+1)out.push('text "'+t.textContent+'"')}}
 const broken=[...document.images].filter(i=>!i.naturalWidth).length;
 parent.postMessage({width:w,scroll:document.documentElement.scrollWidth,sections:drawn,broken,out:out.slice(0,8)},'*')})
@@ -32,10 +33,14 @@ nlohmann::json measure(const std::filesystem::path& folder, std::string html, in
   REQUIRE(body != std::string::npos);
   html.insert(body, kMeasure);
   write(folder / "page.html", html);
-  write(folder / "frame.html", concat("<!DOCTYPE html><body style='margin:0'><iframe src='page.html' style='border:0;width:", width,
-                                      "px;height:900px'></iframe><script>onmessage=e=>{document.body.setAttribute('data-result',JSON.stringify(e.data))}</script></body>"));
-  const Finished f = run({browser(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--user-data-dir=" + (folder / "profile").string(), "--virtual-time-budget=10000",
-                          concat("--window-size=", std::max(width, 500), ",1000"), "--dump-dom", "file://" + std::filesystem::absolute(folder / "frame.html").string()});
+  write(folder / "frame.html",
+        concat("<!DOCTYPE html><body style='margin:0'><iframe src='page.html' style='border:0;width:", width,
+               "px;height:900px'></iframe><script>onmessage=e=>{document.body.setAttribute('data-result',JSON.stringify(e.data))}</"
+               "script></body>"));
+  const Finished f = run({browser(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                          "--user-data-dir=" + (folder / "profile").string(), "--virtual-time-budget=10000",
+                          concat("--window-size=", std::max(width, 500), ",1000"), "--dump-dom",
+                          "file://" + std::filesystem::absolute(folder / "frame.html").string()});
   INFO(f.err);
   const size_t at = f.out.find("data-result=\"");
   REQUIRE_MESSAGE(at != std::string::npos, "the browser gave no measurement: ", f.out.substr(0, 300));
@@ -50,7 +55,8 @@ TEST_CASE("the report fits a desk and a phone") {
   if (browser().empty()) return skip("chromium", "no Chromium here: apt-get install chromium");
   const TempDir temp;
   write_experiment(temp / "run", {"NORMAL", "PNEUMONIA"});
-  write_experiment(temp / "long", {"normal-without-any-finding-in-the-lungs", "a_class_name_that_never_ends_and_has_no_place_to_break_in_it"});
+  write_experiment(temp / "long",
+                   {"normal-without-any-finding-in-the-lungs", "a_class_name_that_never_ends_and_has_no_place_to_break_in_it"});
   for (const char* name : {"run", "long"}) {
     const rep::Run run = rep::read_run(temp / name);
     const rep::Pictures pictures = simulated_pictures(run.classes()[1]);

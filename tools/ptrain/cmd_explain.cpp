@@ -37,8 +37,10 @@ struct Explanation {
 class Explain {
  public:
   explicit Explain(const ExplainOptions& o) : o_(o), manifest_(images_of(o.paths, "explaining")), loaded_(o.inference) {
-    if (o_.method != "grad-cam" && o_.method != "occlusion") fail(ErrorKind::usage, "--method ", o_.method, ": known are grad-cam, occlusion");
-    if (o_.method == "occlusion" && !o_.layer.empty()) fail(ErrorKind::usage, "--layer belongs to grad-cam: occlusion looks at the image itself");
+    if (o_.method != "grad-cam" && o_.method != "occlusion")
+      fail(ErrorKind::usage, "--method ", o_.method, ": known are grad-cam, occlusion");
+    if (o_.method == "occlusion" && !o_.layer.empty())
+      fail(ErrorKind::usage, "--layer belongs to grad-cam: occlusion looks at the image itself");
     if (!o_.of_class.empty()) class_ = class_named("--class", o_.of_class, spec().classes);
     patches(spec().height, spec().width, o_.occlusion);  // refuses sizes that cannot be
     std::filesystem::create_directories(o_.out);
@@ -46,13 +48,17 @@ class Explain {
 
   void run() {
     const std::vector<int64_t> all = all_of(manifest_);
-    const CacheOptions options{.h = spec().height, .w = spec().width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
+    const CacheOptions options{
+        .h = spec().height, .w = spec().width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
     const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, resizer_for(*loaded_.memory()), options);
     std::vector<Explanation> found;
     std::set<std::string> taken;
-    for (const int64_t i : cache.indices()) found.push_back({.index = i, .png = free_name(manifest_.entries[size_t(i)].path, taken), .probabilities = {}});
-    if (o_.method == "grad-cam") grad_cam(cache, found);
-    else occlusion(cache, found);
+    for (const int64_t i : cache.indices())
+      found.push_back({.index = i, .png = free_name(manifest_.entries[size_t(i)].path, taken), .probabilities = {}});
+    if (o_.method == "grad-cam")
+      grad_cam(cache, found);
+    else
+      occlusion(cache, found);
     tell(found);
     if (cache.bad().empty()) return;
     std::string text = fmt::format("explaining: {} of {} images could not be read", cache.bad().size(), all.size());
@@ -119,12 +125,24 @@ class Explain {
     std::string csv = csv_line({"path", "png", "class", "decision", "p_class", "peak", "peak_x", "peak_y"});
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
     for (const Explanation& e : found) {
-      const std::string &path = manifest_.entries[size_t(e.index)].path, &of = spec().classes[size_t(e.of_class)], &decision = spec().classes[size_t(e.decision)];
+      const std::string &path = manifest_.entries[size_t(e.index)].path, &of = spec().classes[size_t(e.of_class)],
+                        &decision = spec().classes[size_t(e.decision)];
       const double p = e.probabilities[size_t(e.of_class)];
       const std::string png = (std::filesystem::path(o_.out) / e.png).string();
-      csv += csv_line({path, e.png, of, decision, fmt::format("{}", p), fmt::format("{}", e.peak), fmt::format("{}", e.peak_x), fmt::format("{}", e.peak_y)});
-      if (o_.inference.json) json.push_back({{"path", path}, {"png", png}, {"class", of}, {"decision", decision}, {"probability", p}, {"peak", e.peak}, {"peak_x", e.peak_x}, {"peak_y", e.peak_y}});
-      else std::cout << path << "  " << of << fmt::format(" {:.4f}  ", p) << png << (e.peak > 0 ? "" : "  (nothing raised the score of this class)") << "\n";
+      csv += csv_line({path, e.png, of, decision, fmt::format("{}", p), fmt::format("{}", e.peak), fmt::format("{}", e.peak_x),
+                       fmt::format("{}", e.peak_y)});
+      if (o_.inference.json)
+        json.push_back({{"path", path},
+                        {"png", png},
+                        {"class", of},
+                        {"decision", decision},
+                        {"probability", p},
+                        {"peak", e.peak},
+                        {"peak_x", e.peak_x},
+                        {"peak_y", e.peak_y}});
+      else
+        std::cout << path << "  " << of << fmt::format(" {:.4f}  ", p) << png
+                  << (e.peak > 0 ? "" : "  (nothing raised the score of this class)") << "\n";
     }
     if (o_.inference.json) std::cout << json.dump(2) << "\n";
     std::cout.flush();

@@ -22,10 +22,13 @@ struct PredictOptions {
 
 class Predict {
  public:
-  explicit Predict(const PredictOptions& o) : o_(o), manifest_(images_of(o.paths, "predicting")), loaded_(o.inference), spec_(loaded_.model().spec) {
+  explicit Predict(const PredictOptions& o)
+      : o_(o), manifest_(images_of(o.paths, "predicting")), loaded_(o.inference), spec_(loaded_.model().spec) {
     if (o_.threshold >= 0) {
       if (!(o_.threshold <= 1)) fail(ErrorKind::usage, "--threshold ", o_.threshold, ": a probability from 0 to 1 is needed");
-      if (!binary()) fail(ErrorKind::usage, "--threshold: ", o_.inference.model, " knows ", spec_.classes.size(), " classes; of more than two the most likely is chosen");
+      if (!binary())
+        fail(ErrorKind::usage, "--threshold: ", o_.inference.model, " knows ", spec_.classes.size(),
+             " classes; of more than two the most likely is chosen");
       spec_.threshold = o_.threshold;
     }
   }
@@ -33,7 +36,8 @@ class Predict {
   void run() {
     const std::vector<AugmentImage> views = test_time_views(o_.tta, spec_.height, spec_.width);
     const std::vector<int64_t> all = all_of(manifest_);
-    const CacheOptions options{.h = spec_.height, .w = spec_.width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
+    const CacheOptions options{
+        .h = spec_.height, .w = spec_.width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
     const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, resizer_for(*loaded_.memory()), options);
     const std::vector<double> p = probabilities(cache, views);
 
@@ -42,8 +46,10 @@ class Predict {
     const size_t classes = spec_.classes.size();
     size_t good = 0, bad = 0;
     for (const int64_t i : all) {
-      if (bad < cache.bad().size() && cache.bad()[bad].index == i) say_bad(i, cache.bad()[bad++].why);
-      else say(i, std::span(p).subspan(good++ * classes, classes), views.size());
+      if (bad < cache.bad().size() && cache.bad()[bad].index == i)
+        say_bad(i, cache.bad()[bad++].why);
+      else
+        say(i, std::span(p).subspan(good++ * classes, classes), views.size());
     }
     if (o_.inference.json) std::cout << json_.dump(2) << "\n";
     std::cout.flush();
@@ -82,14 +88,18 @@ class Predict {
       nlohmann::ordered_json each;
       for (size_t c = 0; c < p.size(); ++c) each[spec_.classes[c]] = p[c];
       nlohmann::ordered_json one{{"path", path}, {"class", decision}, {"probabilities", each}};
-      if (binary()) one.update({{"positive", spec_.classes[size_t(spec_.positive)]}, {"probability", p[size_t(spec_.positive)]}, {"threshold", spec_.threshold}});
+      if (binary())
+        one.update({{"positive", spec_.classes[size_t(spec_.positive)]},
+                    {"probability", p[size_t(spec_.positive)]},
+                    {"threshold", spec_.threshold}});
       one.update({{"temperature", spec_.temperature}, {"views", views}});
       json_.push_back(one);
     } else if (o_.csv) {
       std::vector<std::string> fields{path, decision};
       for (const double v : p) fields.push_back(fmt::format("{}", v));
-      fields.insert(fields.end(), {binary() ? spec_.classes[size_t(spec_.positive)] : "", binary() ? fmt::format("{}", spec_.threshold) : "", fmt::format("{}", spec_.temperature),
-                                   fmt::format("{}", views), ""});
+      fields.insert(fields.end(),
+                    {binary() ? spec_.classes[size_t(spec_.positive)] : "", binary() ? fmt::format("{}", spec_.threshold) : "",
+                     fmt::format("{}", spec_.temperature), fmt::format("{}", views), ""});
       std::cout << csv_line(fields);
     } else {
       std::cout << path << "  " << decision;
@@ -120,15 +130,19 @@ class Predict {
 }  // namespace
 
 std::unique_ptr<Command> predict_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "predict", "say of images which class they are, at the model's temperature and threshold",
-                                           "  ptrain predict --model run1/best.h5 film.jpeg\n"
-                                           "  ptrain predict --model run1/best.h5 --csv new_films > predictions.csv\n"
-                                           "  ptrain predict --model run1/best.h5 --json --tta=shifts film.png      # the mean over ten views");
+  auto command =
+      std::make_unique<Command>(program, "predict", "say of images which class they are, at the model's temperature and threshold",
+                                "  ptrain predict --model run1/best.h5 film.jpeg\n"
+                                "  ptrain predict --model run1/best.h5 --csv new_films > predictions.csv\n"
+                                "  ptrain predict --model run1/best.h5 --json --tta=shifts film.png      # the mean over ten views");
   const auto o = std::make_shared<PredictOptions>();
   bind(*command, o->inference);
   command->app().add_option("PATH", o->paths, "images, or folders of images")->required();
-  command->option("--threshold", o->threshold, "decide at this probability of the positive class instead of the model's own")->option_text("P");
-  command->app().add_flag("--tta{flip}", o->tta, "test-time augmentation, the mean over several views: --tta (the image and its mirror image), --tta=shifts (both, also moved: ten views)");
+  command->option("--threshold", o->threshold, "decide at this probability of the positive class instead of the model's own")
+      ->option_text("P");
+  command->app().add_flag("--tta{flip}", o->tta,
+                          "test-time augmentation, the mean over several views: --tta (the image and its mirror image), --tta=shifts "
+                          "(both, also moved: ten views)");
   command->flag("--csv", o->csv, "write CSV to stdout: path, class, the probability of each class, threshold, error");
   command->run = [o] { Predict(*o).run(); };
   return command;

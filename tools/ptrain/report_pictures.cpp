@@ -28,18 +28,20 @@ std::vector<SplitRow> read_rows(const std::filesystem::path& path) {
   const std::vector<CsvRow> rows = parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
   std::vector<SplitRow> out;
   if (rows.empty()) return out;
-  const size_t file = csv_column(rows[0], "file", path.string()), label = csv_column(rows[0], "label", path.string()), patient = csv_column(rows[0], "patient", path.string()),
-               part = csv_column(rows[0], "part", path.string());
+  const size_t file = csv_column(rows[0], "file", path.string()), label = csv_column(rows[0], "label", path.string()),
+               patient = csv_column(rows[0], "patient", path.string()), part = csv_column(rows[0], "part", path.string());
   for (size_t i = 1; i < rows.size(); ++i) out.push_back({rows[i][file], rows[i][label], rows[i][patient], rows[i][part]});
   return out;
 }
 
 class Painter {
  public:
-  Painter(report::Run& run, const PictureOptions& o) : run_(run), o_(o), root_(o.data.empty() ? run.data_root() : std::filesystem::path(o.data)) {
+  Painter(report::Run& run, const PictureOptions& o)
+      : run_(run), o_(o), root_(o.data.empty() ? run.data_root() : std::filesystem::path(o.data)) {
     if (root_.empty() || !std::filesystem::is_directory(root_))
       fail(ErrorKind::data, "the images are not at ", root_.empty() ? "a known place" : root_.string(), "; say where with --data DIR");
-    loaded_ = std::make_unique<LoadedModel>(InferenceOptions{.model = run.file(report_files::kModel).string(), .device = o.device, .threads = o.threads, .quiet = o.quiet});
+    loaded_ = std::make_unique<LoadedModel>(
+        InferenceOptions{.model = run.file(report_files::kModel).string(), .device = o.device, .threads = o.threads, .quiet = o.quiet});
     if (loaded_->model().spec.classes != run.classes()) fail(ErrorKind::data, "the model knows other classes than the run");
     if (std::filesystem::exists(run.file(report_files::kSplit))) rows_ = read_rows(run.file(report_files::kSplit));
   }
@@ -77,8 +79,10 @@ class Painter {
     }
     std::vector<int64_t> all(films.manifest.entries.size());
     std::iota(all.begin(), all.end(), int64_t{0});
-    const CacheOptions options{.h = spec().height, .w = spec().width, .threads = loaded_->threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
-    films.cache = std::make_unique<ImageCache>(plan_cache(films.manifest, all, options), films.manifest, all, resizer_for(*loaded_->memory()), options);
+    const CacheOptions options{
+        .h = spec().height, .w = spec().width, .threads = loaded_->threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
+    films.cache = std::make_unique<ImageCache>(plan_cache(films.manifest, all, options), films.manifest, all,
+                                               resizer_for(*loaded_->memory()), options);
     return films;
   }
 
@@ -89,7 +93,9 @@ class Painter {
     if (entries.empty()) return;
     const Films films = open(std::move(entries));
     if (films.cache->indices().empty()) fail(ErrorKind::data, "none of the validation images can be read below ", root_.string());
-    report::PredictionTable t{.predictions = loaded_->predict(films.manifest, *films.cache, films.cache->indices(), "predict", o_.quiet), .files = {}, .decided = {}};
+    report::PredictionTable t{.predictions = loaded_->predict(films.manifest, *films.cache, films.cache->indices(), "predict", o_.quiet),
+                              .files = {},
+                              .decided = {}};
     const size_t classes = spec().classes.size();
     for (size_t i = 0; i < films.cache->indices().size(); ++i) {
       t.files.push_back(films.manifest.entries[size_t(films.cache->indices()[i])].path);
@@ -110,13 +116,20 @@ class Painter {
 
   // The image as a draw of the augmentation shows it, without the net's preprocessing.
   Image drawn(const ImageView& view, const AugmentOptions& options, const AugmentImage& draw) const {
-    const AugmentShape shape{.n = 1, .h = view.h, .w = view.w, .c = view.c, .fill = options.fill, .fill_value = options.fill_value, .interpolation = options.interpolation};
+    const AugmentShape shape{.n = 1,
+                             .h = view.h,
+                             .w = view.w,
+                             .c = view.c,
+                             .fill = options.fill,
+                             .fill_value = options.fill_value,
+                             .interpolation = options.interpolation};
     std::vector<float> values(size_t(view.h * view.w * 3));
     const std::shared_ptr<Backend> host = resizer_for(*loaded_->memory());  // pictures are made where they are written
-    host->augment(*host->make_exec(1), shape, {&draw, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c}, Preprocess{},
-                            {values.data(), DType::float32, int64_t(values.size())});
+    host->augment(*host->make_exec(1), shape, {&draw, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c},
+                  Preprocess{}, {values.data(), DType::float32, int64_t(values.size())});
     Image image{view.h, view.w, view.c, std::vector<uint8_t>(size_t(view.h * view.w * view.c))};
-    for (size_t i = 0; i < image.pixels.size(); ++i) image.pixels[i] = uint8_t(std::lround(std::clamp(values[view.c == 1 ? 3 * i : i], 0.f, 255.f)));
+    for (size_t i = 0; i < image.pixels.size(); ++i)
+      image.pixels[i] = uint8_t(std::lround(std::clamp(values[view.c == 1 ? 3 * i : i], 0.f, 255.f)));
     return image;
   }
 
@@ -136,12 +149,16 @@ class Painter {
     if (entries.empty()) return;
     const Films films = open(entries);
     uint64_t seed = 0;
-    if (const std::string text = report::text(run_.all, "/config/seed"); !text.empty() && text.find_first_not_of("0123456789") == std::string::npos && text.size() < 19) seed = std::stoull(text);
+    if (const std::string text = report::text(run_.all, "/config/seed");
+        !text.empty() && text.find_first_not_of("0123456789") == std::string::npos && text.size() < 19)
+      seed = std::stoull(text);
     for (const int64_t i : films.cache->indices()) {
       const ImageView view = films.cache->get(i);
       report::AugmentedRow row{.file = entries[size_t(i)].path, .of_class = class_name(entries[size_t(i)].label), .jpegs = {}};
       row.jpegs.push_back(encode_jpeg(drawn(view, options, {})));
-      for (int64_t epoch = 0; epoch < o_.draws; ++epoch) row.jpegs.push_back(encode_jpeg(drawn(view, options, draw_augmentation(options, seed, uint32_t(epoch), numbers[size_t(i)], view.h, view.w))));
+      for (int64_t epoch = 0; epoch < o_.draws; ++epoch)
+        row.jpegs.push_back(
+            encode_jpeg(drawn(view, options, draw_augmentation(options, seed, uint32_t(epoch), numbers[size_t(i)], view.h, view.w))));
       pictures.augmented.push_back(std::move(row));
     }
     pictures.augmentation = name;
@@ -176,8 +193,14 @@ class Painter {
       const GradCam::Result found = cam(*worker.exec, x, [&](std::span<const double>) { return table->decided[i]; });
       const ImageView view = films.cache->get(index);
       const Image film{view.h, view.w, view.c, std::vector<uint8_t>(view.pixels, view.pixels + view.h * view.w * view.c)};
-      pictures.mistakes[size_t(k)] = {.file = table->files[i], .part = run_.test ? "test" : "validation", .patient = p.patients.empty() ? "" : p.patients[i], .label = class_name(p.labels[i]),
-                                      .decided = class_name(table->decided[i]), .probability = sure(i), .film = encode_jpeg(film), .overlay = encode_jpeg(overlay(film, found.map))};
+      pictures.mistakes[size_t(k)] = {.file = table->files[i],
+                                      .part = run_.test ? "test" : "validation",
+                                      .patient = p.patients.empty() ? "" : p.patients[i],
+                                      .label = class_name(p.labels[i]),
+                                      .decided = class_name(table->decided[i]),
+                                      .probability = sure(i),
+                                      .film = encode_jpeg(film),
+                                      .overlay = encode_jpeg(overlay(film, found.map))};
     });
   }
 
@@ -198,6 +221,16 @@ report::Pictures make_pictures(report::Run& run, const PictureOptions& options) 
     none.missing = e.what();
     return none;
   }
+}
+
+std::filesystem::path make_report(const std::filesystem::path& folder, const PictureOptions& options) {
+  report::Run run = report::read_run(folder);
+  report::Pictures pictures;
+  if (options.pictures) pictures = make_pictures(run, options);
+  else pictures.missing = "the report was made without them.";
+  if (options.pictures && !pictures.missing.empty()) std::fprintf(stderr, "without pictures: %s\n", pictures.missing.c_str());
+  report::write_report(run, pictures);
+  return folder / "report.html";
 }
 
 }  // namespace ptrain::cli

@@ -29,7 +29,8 @@ GradCam::GradCam(Model& model, std::string layer) : model_(model), layer_(std::m
   last_ = layer_ == layers.back().spec.name;
   const auto it = std::find_if(layers.begin(), layers.end(), [&](const Layer& l) { return l.spec.name == layer_; });
   if (it == layers.end() || it->spec.type == "InputLayer" || it->output.rank() != 4)
-    fail(ErrorKind::usage, "--layer ", layer_, ": ", model.spec.net, " has no such layer with a height and a width\n  ptrain nets --net ", model.spec.net, " --layers lists them");
+    fail(ErrorKind::usage, "--layer ", layer_, ": ", model.spec.net, " has no such layer with a height and a width\n  ptrain nets --net ",
+         model.spec.net, " --layers lists them");
 }
 
 GradCam::Result GradCam::operator()(Exec& exec, const Tensor& x, const ChooseClass& choose) const {
@@ -38,8 +39,10 @@ GradCam::Result GradCam::operator()(Exec& exec, const Tensor& x, const ChooseCla
   Context c{model_.memory()->backend(), exec, model_.memory(), tape};
   Watcher watcher(tape, layer_);
   ScopeOptions options;
-  if (last_) options.frozen = &packed_;
-  else options.observer = &watcher;
+  if (last_)
+    options.frozen = &packed_;
+  else
+    options.observer = &watcher;
   Scope scope(c, model_.params, options);
   const Tensor features = model_.net().features(scope, x);
   if (last_) {

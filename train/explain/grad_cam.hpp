@@ -18,7 +18,7 @@ class GradCam {
   struct Result {
     HeatMap map;
     int of_class = 0;
-    std::vector<double> logits;  // of all classes
+    std::vector<double> logits;   // of all classes
     std::vector<double> weights;  // α, one a channel
   };
   // Which class is explained, given the scores.

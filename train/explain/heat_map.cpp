@@ -14,10 +14,12 @@ double HeatMap::largest() const {
 }
 
 HeatMap resized(const HeatMap& map, int64_t h, int64_t w) {
-  REQUIRE_THAT(map.h > 0 && map.w > 0 && h > 0 && w > 0 && int64_t(map.values.size()) == map.h * map.w, "a heat map of ", map.w, " by ", map.h,
-               " with ", map.values.size(), " values cannot become ", w, " by ", h);
+  REQUIRE_THAT(map.h > 0 && map.w > 0 && h > 0 && w > 0 && int64_t(map.values.size()) == map.h * map.w, "a heat map of ", map.w, " by ",
+               map.h, " with ", map.values.size(), " values cannot become ", w, " by ", h);
   HeatMap out{h, w, std::vector<double>(size_t(h * w))};
-  const auto place = [](int64_t i, int64_t from, int64_t to) { return std::clamp((double(i) + 0.5) * double(from) / double(to) - 0.5, 0.0, double(from - 1)); };
+  const auto place = [](int64_t i, int64_t from, int64_t to) {
+    return std::clamp((double(i) + 0.5) * double(from) / double(to) - 0.5, 0.0, double(from - 1));
+  };
   for (int64_t y = 0; y < h; ++y) {
     const double fy = place(y, map.h, h);
     const int64_t y0 = int64_t(fy), y1 = std::min(y0 + 1, map.h - 1);
@@ -34,7 +36,8 @@ HeatMap resized(const HeatMap& map, int64_t h, int64_t w) {
 
 Rgb viridis(double t) {
   // Nine colours of the map at equal distances; between them straight lines, at most 2 levels away from the full table.
-  static constexpr Rgb kStops[] = {{68, 1, 84}, {71, 45, 123}, {59, 82, 139}, {44, 114, 142}, {33, 145, 140}, {40, 174, 128}, {94, 201, 98}, {173, 220, 48}, {253, 231, 37}};
+  static constexpr Rgb kStops[] = {{68, 1, 84},    {71, 45, 123}, {59, 82, 139},  {44, 114, 142}, {33, 145, 140},
+                                   {40, 174, 128}, {94, 201, 98}, {173, 220, 48}, {253, 231, 37}};
   constexpr int kParts = int(std::size(kStops)) - 1;
   const double place = std::clamp(std::isfinite(t) ? t : 0.0, 0.0, 1.0) * kParts;
   const int i = std::min(int(place), kParts - 1);
@@ -51,7 +54,7 @@ Image overlay(const Image& image, const HeatMap& map, double opacity) {
     const double grey = image.c == 1 ? p[0] : 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
     const double t = top > 0 ? std::clamp(heat.values[i] / top, 0.0, 1.0) : 0;
     const Rgb colour = viridis(t);
-    const double alpha = opacity * std::sqrt(t);
+    const double alpha = opacity * std::pow(t, 0.75);
     const uint8_t channels[3] = {colour.r, colour.g, colour.b};
     for (size_t c = 0; c < 3; ++c) out.pixels[i * 3 + c] = uint8_t(std::lround(std::lerp(grey, double(channels[c]), alpha)));
   }

@@ -19,9 +19,13 @@ std::vector<int64_t> starts(int64_t length, int64_t patch, int64_t stride) {
 }  // namespace
 
 Patches patches(int64_t h, int64_t w, const OcclusionOptions& o) {
-  const int64_t patch = o.patch > 0 ? o.patch : std::max<int64_t>(1, std::min(h, w) / 7), stride = o.stride > 0 ? o.stride : std::max<int64_t>(1, patch / 2);
-  if (o.patch < 0 || o.stride < 0 || patch > std::min(h, w)) fail(ErrorKind::usage, "--patch ", o.patch, " --stride ", o.stride, ": sides of 1 to ", std::min(h, w), " pixels are possible");
-  if (stride > patch) fail(ErrorKind::usage, "--stride ", stride, ": with a patch of ", patch, " pixels a larger stride leaves pixels that are never covered");
+  const int64_t patch = o.patch > 0 ? o.patch : std::max<int64_t>(1, std::min(h, w) / 7),
+                stride = o.stride > 0 ? o.stride : std::max<int64_t>(1, patch / 2);
+  if (o.patch < 0 || o.stride < 0 || patch > std::min(h, w))
+    fail(ErrorKind::usage, "--patch ", o.patch, " --stride ", o.stride, ": sides of 1 to ", std::min(h, w), " pixels are possible");
+  if (stride > patch)
+    fail(ErrorKind::usage, "--stride ", stride, ": with a patch of ", patch,
+         " pixels a larger stride leaves pixels that are never covered");
   Patches p{h, w, patch, {}};
   for (const int64_t y : starts(h, patch, stride))
     for (const int64_t x : starts(w, patch, stride)) p.corners.emplace_back(y, x);
@@ -69,7 +73,8 @@ HeatMap occlusion_map(const Model& model, Predictor& predictor, const ImageView&
     if (number > 0) {
       const auto [top, left] = p.corners[size_t(number - 1)];
       for (int64_t y = top; y < top + p.patch; ++y)
-        for (int64_t k = left * image.c; k < (left + p.patch) * image.c; ++k) covered->pixels[size_t(y * image.w * image.c + k)] = mean[size_t(k % image.c)];
+        for (int64_t k = left * image.c; k < (left + p.patch) * image.c; ++k)
+          covered->pixels[size_t(y * image.w * image.c + k)] = mean[size_t(k % image.c)];
     }
     return Shown{{covered->pixels.data(), image.h, image.w, image.c, covered}, {}};
   });

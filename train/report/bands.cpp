@@ -66,8 +66,8 @@ void read_precision(const Counts& c, std::span<double> y) {
   }
 }
 
-Band band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates, uint64_t seed,
-          const std::function<void(const Counts&, std::span<double>)>& read) {
+Band band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates,
+          uint64_t seed, const std::function<void(const Counts&, std::span<double>)>& read) {
   Band out;
   for (size_t i = 0; i < kPlaces; ++i) out.x.push_back(double(i) / double(kPlaces - 1));
   out.y.resize(kPlaces);
@@ -75,7 +75,9 @@ Band band(std::span<const int32_t> labels, std::span<const double> scores, std::
   const std::vector<uint32_t> once(labels.size(), 1);
   read(sorted.counts(once), out.y);
   const metrics::Groups groups = patients.empty() ? metrics::each_alone(labels.size()) : metrics::group_by(patients);
-  const auto results = metrics::bootstrap(groups, kPlaces, [&](std::span<const uint32_t> times, std::span<double> y) { read(sorted.counts(times), y); }, {.replicates = replicates, .seed = seed});
+  const auto results =
+      metrics::bootstrap(groups, kPlaces, [&](std::span<const uint32_t> times, std::span<double> y) { read(sorted.counts(times), y); },
+                         {.replicates = replicates, .seed = seed});
   for (const metrics::BootstrapResult& r : results) {
     out.low.push_back(r.percentile.low);
     out.high.push_back(r.percentile.high);
@@ -85,11 +87,13 @@ Band band(std::span<const int32_t> labels, std::span<const double> scores, std::
 
 }  // namespace
 
-Band roc_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates, uint64_t seed) {
+Band roc_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates,
+              uint64_t seed) {
   return band(labels, scores, patients, replicates, seed, read_roc);
 }
 
-Band precision_recall_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates, uint64_t seed) {
+Band precision_recall_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients,
+                           int replicates, uint64_t seed) {
   return band(labels, scores, patients, replicates, seed, read_precision);
 }
 

@@ -15,8 +15,10 @@ struct Band {
 };
 
 // Sensitivity over 1 − specificity, straight lines between the points.
-Band roc_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates = 400, uint64_t seed = 0);
+Band roc_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates = 400,
+              uint64_t seed = 0);
 // Precision over recall: at each recall the precision of the lowest recall that is not below it.
-Band precision_recall_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates = 400, uint64_t seed = 0);
+Band precision_recall_band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients,
+                           int replicates = 400, uint64_t seed = 0);
 
 }  // namespace ptrain::report

@@ -8,8 +8,8 @@ namespace ptrain::report {
 
 // From values to places on the page; `from` may be larger than `to`.
 struct Scale {
-  double low = 0, high = 1;   // of the values
-  double from = 0, to = 1;    // of the page
+  double low = 0, high = 1;  // of the values
+  double from = 0, to = 1;   // of the page
   double operator()(double value) const { return from + (value - low) / (high - low) * (to - from); }
 };
 
@@ -30,7 +30,7 @@ struct Point {
 // Colours are numbers of a palette that all kinds of colour blindness tell apart (Okabe and Ito, 2008); the page's style gives them their
 // values for light, dark and paper. Lines also differ by dashes, points by shape, so that nothing hangs on colour alone.
 struct Look {
-  int colour = 0;     // 0 to 5
+  int colour = 0;  // 0 to 5
   bool dashed = false;
   double width = 2;
 };
@@ -42,9 +42,9 @@ class Chart {
   void line(const std::vector<Point>& points, Look look, const std::string& label = "");
   void band(const std::vector<Point>& low, const std::vector<Point>& high, int colour);  // both from left to right
   void bar(double x0, double x1, double y, int colour, double from = 0);
-  void error_bar(Point at, double low, double high, int colour);         // vertical
+  void error_bar(Point at, double low, double high, int colour);                  // vertical
   void mark(Point at, int colour, const std::string& label = "", int shape = 0);  // shape 0: disc, 1: diamond, 2: square
-  void reference(Point a, Point b);                                      // a thin grey dashed line
+  void reference(Point a, Point b);                                               // a thin grey dashed line
   void vertical(double x, const std::string& label);
   void note(Point at, const std::string& text, const std::string& anchor = "start");
 

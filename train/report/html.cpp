@@ -38,12 +38,18 @@ std::string escape(std::string_view text) {
       i += std::max<size_t>(n, 1);
       continue;
     }
-    if (c == '&') out += "&amp;";
-    else if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '"') out += "&quot;";
-    else if (c == '\'') out += "&#39;";
-    else out += text.substr(i, n);
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else if (c == '\'')
+      out += "&#39;";
+    else
+      out += text.substr(i, n);
     i += n;
   }
   return out;
@@ -62,18 +68,22 @@ std::string base64(std::span<const uint8_t> bytes) {
   return out;
 }
 
-std::string data_uri(std::string_view mime, std::span<const uint8_t> bytes) { return fmt::format("data:{};base64,{}", mime, base64(bytes)); }
+std::string data_uri(std::string_view mime, std::span<const uint8_t> bytes) {
+  return fmt::format("data:{};base64,{}", mime, base64(bytes));
+}
 
 std::string Table::html() const {
   std::string out = "<table class=\"stack\">";
   if (!caption.empty()) out += "<caption>" + caption + "</caption>";
   out += "<thead><tr>";
-  for (size_t i = 0; i < titles.size(); ++i) out += fmt::format("<th scope=\"col\"{}>{}</th>", i < text_columns ? " class=\"text\"" : "", titles[i]);
+  for (size_t i = 0; i < titles.size(); ++i)
+    out += fmt::format("<th scope=\"col\"{}>{}</th>", i < text_columns ? " class=\"text\"" : "", titles[i]);
   out += "</tr></thead><tbody>";
   for (const auto& row : rows) {
     out += "<tr>";
     for (size_t i = 0; i < row.size(); ++i)
-      out += fmt::format("<td{} data-label=\"{}\">{}</td>", i < text_columns ? " class=\"text\"" : "", i < titles.size() ? titles[i] : "", row[i].empty() ? "–" : row[i]);
+      out += fmt::format("<td{} data-label=\"{}\"><span>{}</span></td>", i < text_columns ? " class=\"text\"" : "",
+                         i < titles.size() ? titles[i] : "", row[i].empty() ? "–" : row[i]);
     out += "</tr>";
   }
   return out + "</tbody></table>\n";
@@ -108,7 +118,8 @@ std::string with_interval(const Json& all, const std::string& pointer, int decim
   std::string out = number(all, pointer, decimals);
   const Json& ci = at(all, pointer + "_ci95");
   if (ci.is_array() && ci.size() == 2)
-    out += fmt::format(" <span class=\"ci\">[{}, {}]</span>", number(all, pointer + "_ci95/0", decimals), number(all, pointer + "_ci95/1", decimals));
+    out += fmt::format(" <span class=\"ci\">[{}, {}]</span>", number(all, pointer + "_ci95/0", decimals),
+                       number(all, pointer + "_ci95/1", decimals));
   return out;
 }
 

@@ -41,7 +41,7 @@ std::string duration(double seconds);           // "8 s", "12 min 5 s", "3 h 10 
 
 // The value at a JSON pointer, or null: never an exception.
 const Json& at(const Json& all, const std::string& pointer);
-double real(const Json& all, const std::string& pointer);         // NaN when it is no number
-std::string text(const Json& all, const std::string& pointer);    // "" when it is no string
+double real(const Json& all, const std::string& pointer);       // NaN when it is no number
+std::string text(const Json& all, const std::string& pointer);  // "" when it is no string
 
 }  // namespace ptrain::report

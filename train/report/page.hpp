@@ -69,8 +69,9 @@ std::string limits_section(Page&);
 const std::vector<Section>& sections();
 extern const char* const kStyle;  // CSS
 
-std::string absent(const std::string& why);   // a quiet paragraph
+std::string absent(const std::string& why);    // a quiet paragraph
 std::string warning(const std::string& html);  // a loud one
+std::string no_test(const Run& run);           // why the report has no result on a test part, as a sentence
 
 // The whole document.
 std::string render(Page& page);

@@ -23,7 +23,8 @@ Json parse(const std::string& text, const std::filesystem::path& path) {
   try {
     return Json::parse(text);
   } catch (const nlohmann::json::exception& e) {
-    fail(ErrorKind::data, "reading ", path.string(), ": this is not JSON (", e.what(), ")\n  make the run again, or take the file from a copy");
+    fail(ErrorKind::data, "reading ", path.string(), ": this is not JSON (", e.what(),
+         ")\n  make the run again, or take the file from a copy");
   }
 }
 
@@ -36,7 +37,8 @@ int class_index(const std::vector<std::string>& classes, const std::string& name
 void check_schema(const Json& all, const std::filesystem::path& path) {
   const Json& schema = at(all, "/schema");
   if (!schema.is_number_integer() || schema.get<int64_t>() != report_files::kSchema)
-    fail(ErrorKind::data, "reading ", path.string(), ": its schema is ", schema.dump(), ", this ptrain reads ", report_files::kSchema, "\n  use the version that wrote the run: ", at(all, "/ptrain_version").dump());
+    fail(ErrorKind::data, "reading ", path.string(), ": its schema is ", schema.dump(), ", this ptrain reads ", report_files::kSchema,
+         "\n  use the version that wrote the run: ", at(all, "/ptrain_version").dump());
 }
 
 }  // namespace
@@ -63,8 +65,15 @@ std::vector<std::vector<Epoch>> read_stages(const std::filesystem::path& path) {
   for (const Json& line : read_json_lines(path)) {
     if (!line.is_object()) fail(ErrorKind::data, "reading ", path.string(), ": a line is no JSON object");
     const auto value = [&](const char* name) { return real(line, std::string("/") + name); };
-    const Epoch e{.stage = text(line, "/stage"), .loss = value("loss"), .val_loss = value("val_loss"), .accuracy = value("accuracy"), .val_accuracy = value("val_accuracy"), .auc = value("auc"),
-                  .val_auc = value("val_auc"), .learning_rate = value("learning_rate"), .seconds = value("seconds")};
+    const Epoch e{.stage = text(line, "/stage"),
+                  .loss = value("loss"),
+                  .val_loss = value("val_loss"),
+                  .accuracy = value("accuracy"),
+                  .val_accuracy = value("val_accuracy"),
+                  .auc = value("auc"),
+                  .val_auc = value("val_auc"),
+                  .learning_rate = value("learning_rate"),
+                  .seconds = value("seconds")};
     if (stages.empty() || stages.back().front().stage != e.stage) stages.emplace_back();
     stages.back().push_back(e);
     if (at(line, "/best") == Json(true)) best_stage = stages.size() - 1, best_epoch = stages.back().size() - 1, any = true;
@@ -96,7 +105,8 @@ PredictionTable read_predictions(const std::filesystem::path& path, const std::v
     }
   }
   if (t.files.empty()) fail(ErrorKind::data, "reading ", path.string(), ": it has no images");
-  if (std::all_of(t.predictions.patients.begin(), t.predictions.patients.end(), [](const std::string& p) { return p.empty(); })) t.predictions.patients.clear();
+  if (std::all_of(t.predictions.patients.begin(), t.predictions.patients.end(), [](const std::string& p) { return p.empty(); }))
+    t.predictions.patients.clear();
   return t;
 }
 
@@ -119,7 +129,9 @@ double Run::threshold() const {
 }
 
 Run read_run(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) fail(ErrorKind::data, "reporting on ", folder.string(), ": there is no such folder\n  give the --out folder of ptrain experiment or ptrain train");
+  if (!std::filesystem::is_directory(folder))
+    fail(ErrorKind::data, "reporting on ", folder.string(),
+         ": there is no such folder\n  give the --out folder of ptrain experiment or ptrain train");
   Run run{.folder = folder, .all = {}, .stages = {}, .validation = {}, .test = {}};
   if (const std::filesystem::path json = folder / report_files::kJson; std::filesystem::exists(json)) {
     run.experiment = true;
@@ -136,10 +148,11 @@ Run read_run(const std::filesystem::path& folder) {
     run.all = describe_training(folder);
     run.stages = read_stages(folder / "metrics.jsonl");
   } else {
-    fail(ErrorKind::data, "reporting on ", folder.string(), ": it has neither ", report_files::kJson, " (of ptrain experiment) nor ", report_files::kModel,
-         " (of ptrain train)\n  give the --out folder of one of these");
+    fail(ErrorKind::data, "reporting on ", folder.string(), ": it has neither ", report_files::kJson, " (of ptrain experiment) nor ",
+         report_files::kModel, " (of ptrain train)\n  give the --out folder of one of these");
   }
-  if (const auto csv = folder / report_files::kValidation; std::filesystem::exists(csv)) run.validation = read_predictions(csv, run.classes());
+  if (const auto csv = folder / report_files::kValidation; std::filesystem::exists(csv))
+    run.validation = read_predictions(csv, run.classes());
   if (const auto csv = folder / report_files::kTest; std::filesystem::exists(csv)) run.test = read_predictions(csv, run.classes());
   return run;
 }

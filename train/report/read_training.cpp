@@ -39,7 +39,8 @@ Json parts_of(const std::filesystem::path& path) {
   const std::vector<uint8_t> bytes = read_bytes(path, "reading", int64_t{1} << 28);
   const std::vector<CsvRow> rows = parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
   if (rows.empty()) fail(ErrorKind::data, "reading ", path.string(), ": the file is empty");
-  const size_t label = csv_column(rows[0], "label", path.string()), patient = csv_column(rows[0], "patient", path.string()), part = csv_column(rows[0], "part", path.string());
+  const size_t label = csv_column(rows[0], "label", path.string()), patient = csv_column(rows[0], "patient", path.string()),
+               part = csv_column(rows[0], "part", path.string());
   std::map<std::string, std::map<std::string, int64_t>> counts;
   std::map<std::string, std::set<std::string>> patients;
   for (size_t i = 1; i < rows.size(); ++i) {
@@ -66,14 +67,19 @@ Json describe_training(const std::filesystem::path& folder) {
   const auto attribute = [&](const char* name) { return file.has_attribute(name) ? file.text(name) : std::string(); };
   const std::string config = attribute("config");
   Json all{{"schema", report_files::kSchema}, {"ptrain_version", attribute("ptrain_version")}, {"config", config_of(config)}};
-  Json data{{"root", string_of(config, "data")}, {"classes", spec.classes}, {"positive", spec.classes[size_t(spec.positive)]}, {"data_hash", attribute("data_hash")}};
+  Json data{{"root", string_of(config, "data")},
+            {"classes", spec.classes},
+            {"positive", spec.classes[size_t(spec.positive)]},
+            {"data_hash", attribute("data_hash")}};
   if (const auto split = folder / report_files::kSplit; std::filesystem::exists(split)) data["parts"] = parts_of(split);
   all["data"] = data;
   all["choice"] = {{"net", spec.net}};
-  if (const std::string calibration = attribute("calibration"); !calibration.empty() && Json::accept(calibration)) all["calibration"] = Json::parse(calibration);
+  if (const std::string calibration = attribute("calibration"); !calibration.empty() && Json::accept(calibration))
+    all["calibration"] = Json::parse(calibration);
   all["calibration"]["temperature"] = spec.temperature;
   all["calibration"]["threshold"] = spec.threshold;
-  if (const std::string validation = attribute("validation"); !validation.empty() && Json::accept(validation)) all["validation"] = Json::parse(validation);
+  if (const std::string validation = attribute("validation"); !validation.empty() && Json::accept(validation))
+    all["validation"] = Json::parse(validation);
   if (const Json ledger = read_json_lines(folder / report_files::kLedger); !ledger.empty()) all["ledger"] = ledger;
   all["hashes"] = {{report_files::kModel, sha256_hex(read_bytes(best, "hashing", int64_t{1} << 34))}};
   double seconds = 0;

@@ -21,21 +21,21 @@ struct Epoch {
 // A predictions_*.csv.
 struct PredictionTable {
   metrics::Predictions predictions;
-  std::vector<std::string> files;      // below the data's root
-  std::vector<int32_t> decided;        // the class at the model's threshold
+  std::vector<std::string> files;  // below the data's root
+  std::vector<int32_t> decided;    // the class at the model's threshold
 };
 
 struct Run {
   std::filesystem::path folder;
-  bool experiment = false;  // of `ptrain experiment`, else of `ptrain train`
-  Json all;                 // report.json (docs/report.md); of a training the same places as far as it knows them
+  bool experiment = false;                 // of `ptrain experiment`, else of `ptrain train`
+  Json all;                                // report.json (docs/report.md); of a training the same places as far as it knows them
   std::vector<std::vector<Epoch>> stages;  // the head on the frozen net, the fine-tuning
   std::optional<PredictionTable> validation, test;
 
   std::filesystem::path file(const std::string& name) const { return folder / name; }
   std::filesystem::path data_root() const { return text(all, "/data/root"); }
   std::vector<std::string> classes() const;
-  int positive() const;      // an index into classes(); the last one when the run does not say
+  int positive() const;  // an index into classes(); the last one when the run does not say
   bool binary() const { return classes().size() == 2; }
   double threshold() const;  // of the decisions in the tables; NaN when there is none
 };

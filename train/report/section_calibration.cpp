@@ -34,7 +34,8 @@ std::string reliability_figure(Page& page, const std::string& part, const metric
   const Events e = events(run, p);
   const std::vector<metrics::ReliabilityBin> bins = metrics::reliability(e.happened, e.scores, kBins);
   const std::string event = run.binary() ? run.classes()[size_t(run.positive())] : "right";
-  Chart chart({.label = run.binary() ? "probability of " + event : "confidence in the decision"}, {.label = run.binary() ? "share of " + event : "share of right decisions"}, 440, 380);
+  Chart chart({.label = run.binary() ? "probability of " + event : "confidence in the decision"},
+              {.label = run.binary() ? "share of " + event : "share of right decisions"}, 440, 380);
   chart.reference({0, 0}, {1, 1});
   int64_t most = 1;
   for (const auto& b : bins) most = std::max(most, b.n);
@@ -43,7 +44,8 @@ std::string reliability_figure(Page& page, const std::string& part, const metric
   for (const auto& b : bins) {
     chart.bar(b.low, b.high, 0.18 * double(b.n) / double(most), 5);
     std::vector<std::string> row{part, fmt::format("{:.2f}", b.low), fmt::format("{:.2f}", b.high), fmt::format("{}", b.n)};
-    for (const double v : {b.mean_score, b.fraction, b.fraction_ci95.low, b.fraction_ci95.high}) row.push_back(std::isfinite(v) ? fmt::format("{}", v) : "");
+    for (const double v : {b.mean_score, b.fraction, b.fraction_ci95.low, b.fraction_ci95.high})
+      row.push_back(std::isfinite(v) ? fmt::format("{}", v) : "");
     csv += csv_line(row);
     if (b.n == 0) continue;
     line.push_back({b.mean_score, b.fraction});
@@ -52,7 +54,10 @@ std::string reliability_figure(Page& page, const std::string& part, const metric
   chart.line(line, {.colour = 0, .width = 1.4});
   for (const Point& at : line) chart.mark(at, 0);
   return page.figure("reliability_" + part, chart.svg("Reliability, " + part),
-                     "Reliability on the " + part + " part: on the dashed diagonal a probability means what it says. Bars from below count the images (at most " + thousands(most) + " in one bin); intervals are Wilson’s.", csv);
+                     "Reliability on the " + part +
+                         " part: on the dashed diagonal a probability means what it says. Bars from below count the images (at most " +
+                         thousands(most) + " in one bin); intervals are Wilson’s.",
+                     csv);
 }
 
 }  // namespace
@@ -69,18 +74,23 @@ std::string calibration_section(Page& page) {
     row("log loss", "/calibration/nll_before", "/calibration/nll_after");
     row("calibration error (ECE)", "/calibration/ece_before", "/calibration/ece_after");
     const double temperature = real(all, "/calibration/temperature");
-    if (temperature == 1 && t.rows.empty()) out += absent("The probabilities are those of the net: no temperature was fitted.");
-    else out += "<p>Scores are divided by the temperature " + number(all, "/calibration/temperature") + " (above 1: the net was too sure of itself). It was fitted on the validation part.</p>\n" + (t.rows.empty() ? "" : t.html());
+    if (temperature == 1 && t.rows.empty())
+      out += absent("The probabilities are those of the net: no temperature was fitted.");
+    else
+      out += "<p>Scores are divided by the temperature " + number(all, "/calibration/temperature") +
+             " (above 1: the net was too sure of itself). It was fitted on the validation part.</p>\n" + (t.rows.empty() ? "" : t.html());
     if (const Json& shift = at(all, "/calibration/prior_shift"); shift.is_object()) {
       out += "<p>Class shares of the new images, as estimated without their labels (EM):";
-      for (const auto& [c, v] : at(shift, "/priors").items()) out += " " + escape(c) + " " + fixed(v.is_number() ? v.get<double>() : std::nan(""), 3) + ";";
+      for (const auto& [c, v] : at(shift, "/priors").items())
+        out += " " + escape(c) + " " + fixed(v.is_number() ? v.get<double>() : std::nan(""), 3) + ";";
       out += " p = " + number(all, "/calibration/prior_shift/p") + " for no shift.</p>\n";
     }
   }
   std::string figures;
   if (run.test) figures += reliability_figure(page, "test", run.test->predictions);
   if (run.validation) figures += reliability_figure(page, "validation", run.validation->predictions);
-  return out + (figures.empty() ? absent("No reliability diagram: the run has no predictions of single images.") : "<div class=\"pair\">\n" + figures + "</div>\n");
+  return out + (figures.empty() ? absent("No reliability diagram: the run has no predictions of single images.")
+                                : "<div class=\"pair\">\n" + figures + "</div>\n");
 }
 
 }  // namespace ptrain::report

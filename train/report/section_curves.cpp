@@ -49,8 +49,10 @@ std::vector<Point> precision_points(std::span<const int32_t> labels, std::span<c
   const metrics::PrecisionRecallCurve pr = metrics::precision_recall_curve(labels, scores);
   std::vector<Point> points;
   for (size_t i = pr.thresholds.size(); i-- > 0;) {
-    if (!points.empty()) points.push_back({points.back().x, pr.precision[i]});
-    else points.push_back({0, pr.precision[i]});
+    if (!points.empty())
+      points.push_back({points.back().x, pr.precision[i]});
+    else
+      points.push_back({0, pr.precision[i]});
     points.push_back({pr.recall[i], pr.precision[i]});
   }
   return points;
@@ -64,8 +66,10 @@ std::string auc_label(const Run& run, const std::string& part, const char* metri
 std::string binary(Page& page) {
   const Run& run = page.run;
   const int positive = run.positive();
-  Chart roc({.label = "1 − specificity"}, {.label = "sensitivity"}, 440, 400), pr({.label = "recall (sensitivity)"}, {.label = "precision (PPV)"}, 440, 400);
-  std::string roc_csv = csv_line({"part", "class", "one_minus_specificity", "sensitivity", "low", "high"}), pr_csv = csv_line({"part", "class", "recall", "precision", "low", "high"});
+  Chart roc({.label = "1 − specificity"}, {.label = "sensitivity"}, 440, 400),
+      pr({.label = "recall (sensitivity)"}, {.label = "precision (PPV)"}, 440, 400);
+  std::string roc_csv = csv_line({"part", "class", "one_minus_specificity", "sensitivity", "low", "high"}),
+              pr_csv = csv_line({"part", "class", "recall", "precision", "low", "high"});
   roc.reference({0, 0}, {1, 1});
   const std::vector<Part> list = parts(run);
   bool first = true;
@@ -78,7 +82,8 @@ std::string binary(Page& page) {
     if (first) draw_band(roc, r, part.colour), draw_band(pr, q, part.colour);
     const Look look{.colour = part.colour, .dashed = !first, .width = first ? 2.4 : 1.8};
     roc.line(roc_points(labels, scores), look, auc_label(run, part.name == "test" ? "test" : "validation", "auc", "AUC"));
-    pr.line(precision_points(labels, scores), look, auc_label(run, part.name == "test" ? "test" : "validation", "average_precision", "average precision"));
+    pr.line(precision_points(labels, scores), look,
+            auc_label(run, part.name == "test" ? "test" : "validation", "average_precision", "average precision"));
     first = false;
   }
   // The two operating points, on the curve that has the band.
@@ -97,9 +102,13 @@ std::string binary(Page& page) {
   for (const int32_t l : labels) prevalence += l;
   prevalence /= double(labels.size());
   pr.reference({0, prevalence}, {1, prevalence});
-  const std::string band = " The band is a pointwise 95 % interval" + std::string(shown.p->patients.empty() ? "" : ", drawn by patient") + ".";
+  const std::string band =
+      " The band is a pointwise 95 % interval" + std::string(shown.p->patients.empty() ? "" : ", drawn by patient") + ".";
   return "<div class=\"pair\">\n" + page.figure("roc", roc.svg("ROC curve"), "ROC." + band + " The dashed diagonal is chance.", roc_csv) +
-         page.figure("precision_recall", pr.svg("Precision-recall curve"), "Precision–recall." + band + fmt::format(" The dashed line is the share of {} among these images.", escape(run.classes()[size_t(positive)])), pr_csv) +
+         page.figure("precision_recall", pr.svg("Precision-recall curve"),
+                     "Precision–recall." + band +
+                         fmt::format(" The dashed line is the share of {} among these images.", escape(run.classes()[size_t(positive)])),
+                     pr_csv) +
          "</div>\n";
 }
 
@@ -108,7 +117,8 @@ std::string one_against_rest(Page& page) {
   const Run& run = page.run;
   const Part shown = parts(run).front();
   Chart roc({.label = "1 − specificity"}, {.label = "sensitivity"}, 440, 400), pr({.label = "recall"}, {.label = "precision"}, 440, 400);
-  std::string roc_csv = csv_line({"part", "class", "one_minus_specificity", "sensitivity", "low", "high"}), pr_csv = csv_line({"part", "class", "recall", "precision", "low", "high"});
+  std::string roc_csv = csv_line({"part", "class", "one_minus_specificity", "sensitivity", "low", "high"}),
+              pr_csv = csv_line({"part", "class", "recall", "precision", "low", "high"});
   roc.reference({0, 0}, {1, 1});
   const std::vector<std::string> classes = run.classes();
   for (size_t c = 0; c < classes.size(); ++c) {
@@ -121,7 +131,8 @@ std::string one_against_rest(Page& page) {
     roc.line(roc_points(labels, scores), look, classes[c]);
     pr.line(precision_points(labels, scores), look, classes[c]);
   }
-  const std::string which = " Each class against all others, on the " + shown.name + " part" + (classes.size() > 6 ? "; the first six are drawn, all are in the table" : "") + ".";
+  const std::string which = " Each class against all others, on the " + shown.name + " part" +
+                            (classes.size() > 6 ? "; the first six are drawn, all are in the table" : "") + ".";
   return "<div class=\"pair\">\n" + page.figure("roc", roc.svg("ROC curves"), "ROC." + which, roc_csv) +
          page.figure("precision_recall", pr.svg("Precision-recall curves"), "Precision–recall." + which, pr_csv) + "</div>\n";
 }
@@ -129,7 +140,8 @@ std::string one_against_rest(Page& page) {
 }  // namespace
 
 std::string curves_section(Page& page) {
-  if (parts(page.run).empty()) return absent("No curves: the run has no predictions of single images, and its images or its model are not where they were.");
+  if (parts(page.run).empty())
+    return absent("No curves: the run has no predictions of single images, and its images or its model are not where they were.");
   return page.run.binary() ? binary(page) : one_against_rest(page);
 }
 

@@ -11,7 +11,10 @@ namespace {
 
 constexpr size_t kMostRows = 12;  // of a list of findings; all of them are in report.json
 
-std::string share_bar(double share) { return std::isfinite(share) ? fmt::format("<span class=\"bar\" style=\"width:{:.1f}px\"></span>", 60 * share) : ""; }
+std::string share_bar(double share) {
+  return std::isfinite(share) ? fmt::format("<span class=\"track\"><span class=\"bar\" style=\"width:{:.1f}px\"></span></span>", 64 * share)
+                              : "";
+}
 
 // Images of each class in each part, as the run used them, or else as the folder has them.
 std::string parts_table(const Run& run) {
@@ -29,7 +32,8 @@ std::string parts_table(const Run& run) {
       const Json& entry = at(run.all, p + "/classes/" + name);
       const std::string key = p + "/classes/" + name + (entry.is_object() ? "/n" : "");
       const double share = real(run.all, key) / n;
-      row.push_back(share_bar(share) + number(run.all, key) + (std::isfinite(share) ? fmt::format(" <span class=\"ci\">{:.0f} %</span>", 100 * share) : ""));
+      row.push_back(share_bar(share) + number(run.all, key) +
+                    (std::isfinite(share) ? fmt::format(" <span class=\"ci\">{:.0f} %</span>", 100 * share) : ""));
     }
     t.rows.push_back(std::move(row));
   }
@@ -54,16 +58,20 @@ std::string findings(const Json& items, const std::string& caption, const std::v
     for (const std::string& key : keys) {
       const Json& v = at(item, "/" + key);
       std::string shown;
-      if (v.is_string()) shown = v.get<std::string>();
-      else if (v.is_boolean()) shown = v.get<bool>() ? "yes" : "no";
+      if (v.is_string())
+        shown = v.get<std::string>();
+      else if (v.is_boolean())
+        shown = v.get<bool>() ? "yes" : "no";
       else if (v.is_array())
         for (const Json& one : v) shown += (shown.empty() ? "" : ", ") + (one.is_string() ? one.get<std::string>() : one.dump());
-      else if (!v.is_null()) shown = v.dump();
+      else if (!v.is_null())
+        shown = v.dump();
       row.push_back(escape(shown));
     }
     t.rows.push_back(std::move(row));
   }
-  const std::string more = items.size() > kMostRows ? fmt::format("<p class=\"note\">… and {} more in report.json.</p>", items.size() - kMostRows) : "";
+  const std::string more =
+      items.size() > kMostRows ? fmt::format("<p class=\"note\">… and {} more in report.json.</p>", items.size() - kMostRows) : "";
   return t.html() + more;
 }
 
@@ -87,8 +95,10 @@ std::string statistics(const Json& all) {
 std::string shortcut(Page& page) {
   const Json& all = page.run.all;
   if (!at(all, "/audit/shortcut").is_object()) return "";
-  std::string out = "<h3>What could be known without looking</h3>\n<p>A logistic regression that sees only eight trivial numbers of an image (its size, brightness and borders, never its content) reaches the AUC " +
-                    with_interval(all, "/audit/shortcut/auc") + ". What a net reaches has to be read against this.";
+  std::string out =
+      "<h3>What could be known without looking</h3>\n<p>A logistic regression that sees only eight trivial numbers of an image (its size, "
+      "brightness and borders, never its content) reaches the AUC " +
+      with_interval(all, "/audit/shortcut/auc") + ". What a net reaches has to be read against this.";
   const std::string note = text(all, "/audit/shortcut/note");
   out += (note.empty() ? "" : " " + escape(note)) + "</p>\n";
   const Json& weights = at(all, "/audit/shortcut/weights");
@@ -102,8 +112,12 @@ std::string shortcut(Page& page) {
     csv += csv_line({feature, fmt::format("{}", w.get<double>())});
     most = std::max(most, std::fabs(w.get<double>()));
   }
-  return out + page.figure("shortcut", forest(rows, {.label = "weight of the standardised number", .low = -1.1 * most, .high = 1.1 * most}, 0, "Weights of the shortcut"),
-                           "What the shortcut goes by: a weight to the right speaks for " + escape(page.run.classes()[size_t(page.run.positive())]) + ".", csv);
+  return out + page.figure("shortcut",
+                           forest(rows, {.label = "weight of the standardised number", .low = -1.1 * most, .high = 1.1 * most}, 0,
+                                  "Weights of the shortcut"),
+                           "What the shortcut goes by: a weight to the right speaks for " +
+                               escape(page.run.classes()[size_t(page.run.positive())]) + ".",
+                           csv);
 }
 
 }  // namespace
@@ -116,7 +130,10 @@ std::string data_section(Page& page) {
   if (leaks.is_array() && !leaks.empty()) out += warning("<b>Test images are not independent of the training images:</b>" + list(leaks));
   out += parts_table(page.run);
   out += list(at(all, "/data/notes"));
-  if (!at(all, "/audit").is_object()) return out + absent("The data were not audited: duplicates, damaged files and shortcuts were not looked for. <code>ptrain check DIR</code> does it.");
+  if (!at(all, "/audit").is_object())
+    return out + absent(
+                     "The data were not audited: duplicates, damaged files and shortcuts were not looked for. <code>ptrain check "
+                     "DIR</code> does it.");
   if (const std::string notes = list(at(all, "/audit/notes")); !notes.empty()) out += "<h3>What the audit found</h3>\n" + notes;
   std::string found;
   found += findings(at(all, "/audit/bad"), "Files that cannot be read", {"file", "why"});

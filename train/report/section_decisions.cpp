@@ -22,7 +22,8 @@ std::string matrix(const std::vector<std::string>& classes, const Counts& counts
     out += "<tr><th scope=\"row\">is " + escape(classes[label]) + "</th>";
     for (size_t decision = 0; decision < classes.size(); ++decision) {
       const double share = total > 0 ? double(counts[label][decision]) / double(total) : 0;
-      out += fmt::format("<td style=\"--share:{:.3f};--cell:var(--c{})\"><b>{}</b><small>{:.1f} %</small></td>", share, label == decision ? 0 : 1, thousands(counts[label][decision]), 100 * share);
+      out += fmt::format("<td style=\"--share:{:.3f};--cell:var(--c{})\"><b>{}</b><small>{:.1f} %</small></td>", share,
+                         label == decision ? 0 : 1, thousands(counts[label][decision]), 100 * share);
     }
     out += "</tr>";
   }
@@ -85,9 +86,20 @@ std::string metrics_table(const Run& run) {
   if (columns.empty()) return "";
   Table t{.titles = {"metric"}, .rows = {}, .caption = "All metrics with their 95 % intervals"};
   for (const Column& c : columns) t.titles.push_back(c.title);
-  for (const auto& [key, name] : std::vector<std::pair<std::string, std::string>>{{"accuracy", "accuracy"}, {"balanced_accuracy", "balanced accuracy"}, {"auc", "AUC"}, {"average_precision", "average precision"},
-                                  {"sensitivity", "sensitivity"}, {"specificity", "specificity"}, {"precision", "PPV (precision)"}, {"npv", "NPV"}, {"f1", "F1"}, {"mcc", "MCC"}, {"cohen_kappa", "Cohen’s κ"},
-                                  {"brier", "Brier score"}, {"log_loss", "log loss"}, {"ece_positive", "calibration error (ECE)"}}) {
+  for (const auto& [key, name] : std::vector<std::pair<std::string, std::string>>{{"accuracy", "accuracy"},
+                                                                                  {"balanced_accuracy", "balanced accuracy"},
+                                                                                  {"auc", "AUC"},
+                                                                                  {"average_precision", "average precision"},
+                                                                                  {"sensitivity", "sensitivity"},
+                                                                                  {"specificity", "specificity"},
+                                                                                  {"precision", "PPV (precision)"},
+                                                                                  {"npv", "NPV"},
+                                                                                  {"f1", "F1"},
+                                                                                  {"mcc", "MCC"},
+                                                                                  {"cohen_kappa", "Cohen’s κ"},
+                                                                                  {"brier", "Brier score"},
+                                                                                  {"log_loss", "log loss"},
+                                                                                  {"ece_positive", "calibration error (ECE)"}}) {
     std::vector<std::string> row{name};
     bool any = false;
     for (const Column& c : columns) {
@@ -102,11 +114,14 @@ std::string metrics_table(const Run& run) {
 std::string per_class(const Run& run, const std::string& part) {
   const Json& list = at(run.all, "/" + part + "/per_class");
   if (!list.is_array() || list.empty()) return "";
-  Table t{.titles = {"class", "images", "AUC", "sensitivity", "specificity", "PPV"}, .rows = {}, .caption = "Each class against all others, " + part};
+  Table t{.titles = {"class", "images", "AUC", "sensitivity", "specificity", "PPV"},
+          .rows = {},
+          .caption = "Each class against all others, " + part};
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string base = fmt::format("/{}/per_class/{}", part, i);
-    t.rows.push_back({escape(text(run.all, base + "/class")), number(run.all, base + "/n"), with_interval(run.all, base + "/auc"), with_interval(run.all, base + "/sensitivity"),
-                      with_interval(run.all, base + "/specificity"), with_interval(run.all, base + "/precision")});
+    t.rows.push_back({escape(text(run.all, base + "/class")), number(run.all, base + "/n"), with_interval(run.all, base + "/auc"),
+                      with_interval(run.all, base + "/sensitivity"), with_interval(run.all, base + "/specificity"),
+                      with_interval(run.all, base + "/precision")});
   }
   return t.html();
 }
@@ -128,9 +143,10 @@ std::string decisions_section(Page& page) {
   std::string out;
   if (run.binary()) {
     const std::string name = escape(run.classes()[size_t(run.positive())]);
-    out = "<p>The positive class is <b>" + name + "</b>: sensitivity is the share of " + name + " images that are found. The threshold was chosen on the validation part.</p>\n";
+    out = "<p>The positive class is <b>" + name + "</b>: sensitivity is the share of " + name +
+          " images that are found. The threshold was chosen on the validation part.</p>\n";
   }
-  out += test.empty() ? absent("There is no test part.") : test;
+  out += test.empty() ? absent(no_test(run)) : test;
   out += validation + "<h3>In numbers</h3>\n" + metrics_table(run) + per_class(run, "test") + per_class(run, "validation") + warnings(run);
   if (const Json& how = at(run.all, at(run.all, "/test").is_object() ? "/test/intervals" : "/validation/intervals"); how.is_object()) {
     out += "<p class=\"note\">Intervals: ";

@@ -13,7 +13,8 @@ std::string samples_section(Page& page) {
     out += "<h3>" + escape(row.of_class) + "</h3><p class=\"note\">" + escape(row.file) + "</p>\n<div class=\"films\">";
     for (size_t i = 0; i < row.jpegs.size(); ++i) {
       const std::string name = i == 0 ? "as it is" : fmt::format("draw {}", i);
-      out += fmt::format("<figure><img alt=\"{}, {}\" src=\"{}\"><figcaption>{}</figcaption></figure>", escape(row.of_class), name, data_uri("image/jpeg", row.jpegs[i]), name);
+      out += fmt::format("<figure><img alt=\"{}, {}\" src=\"{}\"><figcaption>{}</figcaption></figure>", escape(row.of_class), name,
+                         data_uri("image/jpeg", row.jpegs[i]), name);
     }
     out += "</div>\n";
   }
