@@ -95,7 +95,7 @@ TEST_CASE("grad-cam of the last layer of mobilenet_v2") { grad_cam_is_right("mob
 TEST_CASE("grad-cam of the last layer of resnet50") { grad_cam_is_right("resnet50", 64, "", {0, 2047}); }
 TEST_CASE("grad-cam of the last layer of densenet121") { grad_cam_is_right("densenet121", 64, "", {0, 1023}); }
 TEST_CASE("grad-cam of the last layer of vgg16") { grad_cam_is_right("vgg16", 64, "block5_pool", {3}); }
-TEST_CASE("grad-cam of a layer before the branches of inception_v3") { grad_cam_is_right("inception_v3", 75, "mixed8", {0, 767}); }
+TEST_CASE("grad-cam of a layer before the branches of inception_v3") { grad_cam_is_right("inception_v3", 75, "mixed7", {0, 767}); }
 TEST_CASE("grad-cam of an inner layer") { grad_cam_is_right("mobilenet_v2", 32, "block_3_depthwise_relu", {0, 20, 143}); }
 
 TEST_CASE("grad-cam refuses layers without a height and a width") {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include <fmt/format.h>
 
@@ -19,6 +20,17 @@ std::string shape_at(double x, double y, int shape, int colour) {
                        num(y + 5), num(x - 5));
   if (shape == 2) return fmt::format("<rect class=\"f{}\" x=\"{}\" y=\"{}\" width=\"8\" height=\"8\"/>", colour, num(x - 4), num(y - 4));
   return fmt::format("<circle class=\"f{}\" cx=\"{}\" cy=\"{}\" r=\"4.5\"/>", colour, num(x), num(y));
+}
+
+// What fits `units` of the drawing, in letters of up to 8 units each, which is what a phone shows them at.
+std::string shortened(const std::string& text, double units) {
+  const size_t most = size_t(std::max(4.0, units / 8));
+  size_t letters = 0, end = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((uint8_t(text[i]) & 0xc0) == 0x80) continue;  // inside a letter
+    if (letters++ + 1 == most) end = i;
+  }
+  return letters <= most ? text : text.substr(0, end) + "…";
 }
 
 std::string begin_svg(double width, double height, const std::string& title) {
@@ -128,9 +140,9 @@ std::string Chart::axes() const {
                        num(y_.from), num(y_.to), num(y_.from + 16), tick_label(v, step(xs)));
   out += fmt::format("<path class=\"axis\" d=\"M{0} {1}V{2}H{3}\"/>", num(x_.from), num(y_.to), num(y_.from), num(x_.to));
   out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>", num((x_.from + x_.to) / 2),
-                     num(height_ - 8), escape(x_axis_.label));
+                     num(height_ - 8), escape(shortened(x_axis_.label, x_.to - x_.from)));
   out += fmt::format("<text class=\"title\" transform=\"translate(13 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
-                     num((y_.from + y_.to) / 2), escape(y_axis_.label));
+                     num((y_.from + y_.to) / 2), escape(shortened(y_axis_.label, y_.from - y_.to)));
   return out;
 }
 
@@ -161,11 +173,12 @@ std::string forest(const std::vector<ForestRow>& rows, Axis axis, double referen
   for (const ForestRow& row : rows) {
     if (row.group != group) {
       group = row.group;
-      body += fmt::format("<text class=\"title\" x=\"2\" y=\"{}\">{}</text>", num(height + 16), escape(group));
+      body += fmt::format("<text class=\"title\" x=\"2\" y=\"{}\">{}</text>", num(height + 16), escape(shortened(group, kWidth - 4)));
       height += kRow;
     }
     const double y = height + kRow / 2;
-    body += fmt::format("<text{} x=\"10\" y=\"{}\">{}</text>", row.strong ? " class=\"strong\"" : "", num(y + 4), escape(row.label));
+    body += fmt::format("<text{} x=\"10\" y=\"{}\">{}</text>", row.strong ? " class=\"strong\"" : "", num(y + 4),
+                        escape(shortened(row.label, kLabels - 8)));
     if (std::isfinite(row.value)) {
       const auto inside = [&](double v) { return x(std::clamp(v, axis.low, axis.high)); };
       if (std::isfinite(row.low) && std::isfinite(row.high))

@@ -81,9 +81,12 @@ std::string Table::html() const {
   out += "</tr></thead><tbody>";
   for (const auto& row : rows) {
     out += "<tr>";
-    for (size_t i = 0; i < row.size(); ++i)
-      out += fmt::format("<td{} data-label=\"{}\"><span>{}</span></td>", i < text_columns ? " class=\"text\"" : "",
-                         i < titles.size() ? titles[i] : "", row[i].empty() ? "–" : row[i]);
+    for (size_t i = 0; i < row.size(); ++i) {
+      const bool none = row[i].empty() || row[i] == "–";
+      const std::string kind = i < text_columns ? "text" : none ? "none" : "";
+      out += fmt::format("<td{} data-label=\"{}\"><span>{}</span></td>", kind.empty() ? "" : " class=\"" + kind + "\"",
+                         i < titles.size() ? titles[i] : "", none ? "–" : row[i]);
+    }
     out += "</tr>";
   }
   return out + "</tbody></table>\n";

@@ -78,7 +78,7 @@ table.stack tr{border:1px solid var(--line);border-radius:8px;margin:.6em 0;padd
 table.stack td{border:0;text-align:right;display:flex;justify-content:space-between;gap:.8em;padding:.16em .6em}
 table.stack td::before{content:attr(data-label);color:var(--soft);text-align:left;flex:0 1 auto;max-width:52%}
 table.stack td.text:first-child{font-weight:650;justify-content:flex-start}table.stack td.text:first-child::before{display:none}
-table.stack td>span{text-align:right;min-width:0}table.stack td.text:first-child>span{text-align:left}
+table.stack td.none{display:none}table.stack td>span{text-align:right;min-width:0}table.stack td.text:first-child>span{text-align:left}
 svg text{font-size:14.5px}.films{grid-template-columns:repeat(4,1fr)}
 .tiles{grid-template-columns:1fr 1fr}.tile b{font-size:1.4rem}.tile .ci{white-space:normal}}
 @media print{:root{--paper:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#bbb;--accent:#000;--c0:#0072b2;--c1:#c25400;--c2:#007a5a;
