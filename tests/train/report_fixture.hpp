@@ -29,7 +29,7 @@ inline Simulated simulate(const std::vector<std::string>& classes, const std::st
     const double p = 1 / (1 + std::exp(-(distance * (label - 0.5) * 2 + 1.6 * noise)));
     s.predictions.labels.push_back(label);
     s.predictions.probabilities.insert(s.predictions.probabilities.end(), {1 - p, p});
-    s.predictions.patients.push_back(part + std::to_string(i / 2));
+    s.predictions.patients.push_back(part + std::to_string(label) + "_" + std::to_string(i / 6));
     s.files.push_back(part + "/" + classes[size_t(label)] + "/film" + std::to_string(i) + ".jpeg");
   }
   return s;

@@ -64,7 +64,7 @@ Chart::Chart(Axis x, Axis y, double width, double height)
       y_axis_(std::move(y)),
       width_(width),
       height_(height),
-      x_{x_axis_.low, x_axis_.high, 52, width - 14},
+      x_{x_axis_.low, x_axis_.high, 60, width - 14},
       y_{y_axis_.low, y_axis_.high, height - 44, 12} {
   REQUIRE_THAT(x_axis_.high > x_axis_.low && y_axis_.high > y_axis_.low, "a chart of '", y_axis_.label, "' over '", x_axis_.label,
                "' has an empty axis");
@@ -141,7 +141,7 @@ std::string Chart::axes() const {
   out += fmt::format("<path class=\"axis\" d=\"M{0} {1}V{2}H{3}\"/>", num(x_.from), num(y_.to), num(y_.from), num(x_.to));
   out += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>", num((x_.from + x_.to) / 2),
                      num(height_ - 8), escape(shortened(x_axis_.label, x_.to - x_.from)));
-  out += fmt::format("<text class=\"title\" transform=\"translate(13 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+  out += fmt::format("<text class=\"title\" transform=\"translate(12 {}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
                      num((y_.from + y_.to) / 2), escape(shortened(y_axis_.label, y_.from - y_.to)));
   return out;
 }

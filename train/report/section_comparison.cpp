@@ -94,7 +94,7 @@ std::string pairs(Page& page) {
   std::vector<ForestRow> rows;
   std::string csv = csv_line({"a", "b", "auc_difference", "low", "high", "delong_p", "delong_p_holm", "mcnemar_p", "mcnemar_p_holm"});
   Table t{
-      .titles = {"pair", "AUC difference", "p (DeLong)", "after Holm", "accuracy difference", "p (McNemar)", "after Holm", "told apart?"},
+      .titles = {"pair", "AUC difference", "DeLong p", "after Holm", "accuracy difference", "McNemar p", "after Holm", "told apart?"},
       .rows = {}};
   double most = 0.01;
   for (size_t i = 0; i < list.size(); ++i) {
@@ -152,7 +152,7 @@ std::string comparison_section(Page& page) {
       quality_table(run, nets, "train", "<b>Training images</b>, without augmentation: far better here than above means learnt by heart");
   out += "<h3>What they cost</h3>\n" + cost_table(run, nets) + pairs(page);
   if (const std::string net = text(run.all, "/choice/net"); !net.empty()) {
-    out += "<h3>The choice</h3>\n<p><b>" + escape(net) + "</b>. " + escape(text(run.all, "/choice/why")) + "</p>\n";
+    out += "<h3>The choice</h3>\n<p><b>" + escape(net) + "</b>: " + escape(text(run.all, "/choice/why")) + "</p>\n";
     std::string tied;
     for (const Json& one : at(run.all, "/choice/tied"))
       if (one.is_string()) tied += (tied.empty() ? "" : ", ") + escape(one.get<std::string>());

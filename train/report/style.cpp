@@ -51,7 +51,7 @@ svg .ref{stroke:var(--soft);stroke-dasharray:3 3;fill:none}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.6em 0}
 caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.3em}
 th,td{text-align:right;padding:.34em .6em;border-bottom:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
-th{color:var(--soft);font-weight:600}th.text,td.text{text-align:left}
+th{color:var(--soft);font-weight:600;min-width:5em}th:empty{min-width:0}th.text,td.text{text-align:left}
 tr.strong td{font-weight:650}
 table.confusion{width:auto;min-width:270px;margin:.3em 0}
 table.confusion td,table.confusion th{text-align:center;vertical-align:middle;border:1px solid var(--line)}
