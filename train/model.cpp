@@ -67,7 +67,7 @@ void write_model(const Model& model, WeightFileWriter& file) {
 void save_model(const Model& model, const std::filesystem::path& path, const Attributes& extra) {
   WeightFileWriter file(path);
   for (const auto& [name, value] : extra) file.attribute(name, value);
-  write_model(model, file);  // what the model itself says wins: `extra` may come from an older file of it
+  write_model(model, file);  // last: what an older file said of the threshold must not win
   file.commit();
 }
 
