@@ -15,11 +15,15 @@ void show(Context& c, const ImageView& view, const AugmentShape& shape, const Au
 ImageSource plain_source(const Model& model, const ImageCache& cache) { return augmented_source(model, cache, {}, 0, 0); }
 
 ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch) {
+  return augmented_source(model, [&cache](int64_t index) { return cache.get(index); }, options, seed, epoch);
+}
+
+ImageSource augmented_source(const Model& model, ImageViews views, const AugmentOptions& options, uint64_t seed, uint32_t epoch) {
   const bool changes = !(options == AugmentOptions{});
-  return [&cache, options, seed, epoch, changes, preprocess = preprocess_of(model.net().preprocess)](std::span<const int64_t> images, Context& c, Buffer x) {
+  return [views = std::move(views), options, seed, epoch, changes, preprocess = preprocess_of(model.net().preprocess)](std::span<const int64_t> images, Context& c, Buffer x) {
     const int64_t size = x.size / int64_t(images.size());
     for (size_t i = 0; i < images.size(); ++i) {
-      const ImageView view = cache.get(images[i]);
+      const ImageView view = views(images[i]);
       const AugmentImage drawn = changes ? draw_augmentation(options, seed, epoch, images[i], view.h, view.w) : AugmentImage{};
       const AugmentShape shape{.n = 1, .h = view.h, .w = view.w, .c = view.c, .fill = options.fill, .fill_value = options.fill_value, .interpolation = options.interpolation};
       show(c, view, shape, drawn, preprocess, x.slice(int64_t(i) * size, size));

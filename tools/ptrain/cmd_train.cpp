@@ -62,6 +62,7 @@ class Train {
       from = read_position(*state);
     }
     const std::shared_ptr<Memory> memory = open_device(choose_device(o_.device));
+    choose_convolutions(memory, o_.conv);
     const DType compute = compute_type(o_.precision);
     if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o_.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
 

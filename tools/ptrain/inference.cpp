@@ -6,6 +6,7 @@ namespace ptrain::cli {
 namespace {
 
 Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& memory) {
+  choose_convolutions(memory, o.conv);
   const DType compute = compute_type(o.precision);
   if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
   Model model = load_model(o.model, memory);
@@ -20,6 +21,7 @@ void bind(Command& c, InferenceOptions& o) {
   c.option("--model", o.model, "a trained model: RUN/best.h5, or a classifier that ptrain-convert wrote")->required()->option_text("MODEL.h5");
   c.option("--precision", o.precision, "fp32, bf16");
   c.option("--device", o.device, "auto, cpu, reference, cuda[:N]");
+  c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.flag("--json", o.json, "write JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");
