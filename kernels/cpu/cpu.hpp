@@ -9,7 +9,7 @@ namespace ptrain::cpu {
 
 struct Engine;  // oneDNN's engine (onednn.hpp), hidden so that only files that use oneDNN include it
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
   CpuBackend();
   ~CpuBackend() override;

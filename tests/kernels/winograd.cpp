@@ -26,8 +26,8 @@ std::vector<float> noise(int64_t n, uint64_t seed) {
 }
 
 // With sentinels behind the values.
-struct Guarded {
-  explicit Guarded(int64_t n, float fill = 0) : values(size_t(n + kSentinels), fill), size(n) { std::fill(values.end() - kSentinels, values.end(), kSentinel); }
+struct Fenced {
+  explicit Fenced(int64_t n, float fill = 0) : values(size_t(n + kSentinels), fill), size(n) { std::fill(values.end() - kSentinels, values.end(), kSentinel); }
   Buffer buffer() { return {values.data(), DType::float32, size}; }
   bool intact() const { return std::all_of(values.end() - kSentinels, values.end(), [](float v) { return v == kSentinel; }); }
   std::vector<float> values;
@@ -36,7 +36,7 @@ struct Guarded {
 
 Buffer buffer(std::vector<float>& v) { return {v.data(), DType::float32, int64_t(v.size())}; }
 
-void expect_near(const Guarded& got, const Guarded& want) {
+void expect_near(const Fenced& got, const Fenced& want) {
   double error = 0, rms = 0, largest = 0;
   for (int64_t i = 0; i < got.size; ++i) {
     const double d = std::fabs(double(got.values[size_t(i)]) - want.values[size_t(i)]);
@@ -72,17 +72,17 @@ struct Sides {
 TEST_CASE("winograd forward and both gradients agree with the reference") {
   for (const ConvShape& s : kShapes)
     for (const int threads : {1, 2}) {
-      CAPTURE(s.h), CAPTURE(s.w), CAPTURE(s.c), CAPTURE(s.k), CAPTURE(threads);
+      CAPTURE(s.h); CAPTURE(s.w); CAPTURE(s.c); CAPTURE(s.k); CAPTURE(threads);
       REQUIRE(cpu::winograd_fits(s, DType::float32));
       Sides sides;
       const auto exec = sides.cpu->make_exec(threads);
       std::vector<float> x = noise(s.x_size(), 1), w = noise(s.w_size(), 2), dy = noise(s.y_size(), 3);
-      Guarded y(s.y_size()), y_want(s.y_size());
+      Fenced y(s.y_size()), y_want(s.y_size());
       sides.cpu->conv_forward(*exec, s, buffer(x), buffer(w), y.buffer());
       sides.reference->conv_forward(*sides.reference_exec, s, buffer(x), buffer(w), y_want.buffer());
       expect_near(y, y_want);
       for (const Accumulate how : {Accumulate::no, Accumulate::yes}) {
-        Guarded dx(s.x_size(), 0.5f), dx_want(s.x_size(), 0.5f), dw(s.w_size(), 0.5f), dw_want(s.w_size(), 0.5f);
+        Fenced dx(s.x_size(), 0.5f), dx_want(s.x_size(), 0.5f), dw(s.w_size(), 0.5f), dw_want(s.w_size(), 0.5f);
         sides.cpu->conv_backward_data(*exec, s, buffer(dy), buffer(w), {dx.buffer(), how});
         sides.reference->conv_backward_data(*sides.reference_exec, s, buffer(dy), buffer(w), {dx_want.buffer(), how});
         expect_near(dx, dx_want);
@@ -97,13 +97,13 @@ TEST_CASE("winograd's frozen convolution agrees with the reference, and an image
   for (const ConvShape& s : kShapes)
     for (const bool residual : {false, true})
       for (const Act act : {Act::none, Act::relu, Act::relu6}) {
-        CAPTURE(s.h), CAPTURE(s.w), CAPTURE(s.c), CAPTURE(s.k), CAPTURE(residual);
+        CAPTURE(s.h); CAPTURE(s.w); CAPTURE(s.c); CAPTURE(s.k); CAPTURE(residual);
         Sides sides;
         const auto exec = sides.cpu->make_exec(2), single = sides.cpu->make_exec(1);
         std::vector<float> x = noise(s.x_size(), 4), w = noise(s.w_size(), 5), scale = noise(s.k, 6), shift = noise(s.k, 7), r = noise(s.y_size(), 8);
         for (float& v : scale) v += 2;
         const Fused<ConvShape> f{s, act, residual};
-        Guarded y(s.y_size()), want(s.y_size());
+        Fenced y(s.y_size()), want(s.y_size());
         const Buffer other = residual ? buffer(r) : Buffer{};
         const auto packed = sides.cpu->pack_conv(*exec, f, buffer(w), buffer(scale), buffer(shift));
         sides.cpu->conv_bn_act(*exec, f, buffer(x), *packed, other, y.buffer());
@@ -113,7 +113,7 @@ TEST_CASE("winograd's frozen convolution agrees with the reference, and an image
         Fused<ConvShape> one = f;
         one.conv.n = 1;
         const int64_t last = s.n - 1, x_size = s.x_size() / s.n, y_size = s.y_size() / s.n;
-        Guarded alone(y_size);
+        Fenced alone(y_size);
         sides.cpu->conv_bn_act(*single, one, buffer(x).slice(last * x_size, x_size), *packed, residual ? other.slice(last * y_size, y_size) : Buffer{}, alone.buffer());
         CHECK(std::equal(alone.values.begin(), alone.values.begin() + y_size, y.values.begin() + last * y_size));
       }
@@ -126,7 +126,7 @@ TEST_CASE("winograd gives the same bytes for any number of threads") {
   std::vector<std::vector<float>> first;
   for (const int threads : {1, 2, 3, 8}) {
     const auto exec = sides.cpu->make_exec(threads);
-    Guarded y(s.y_size()), dx(s.x_size()), dw(s.w_size());
+    Fenced y(s.y_size()), dx(s.x_size()), dw(s.w_size());
     sides.cpu->conv_forward(*exec, s, buffer(x), buffer(w), y.buffer());
     sides.cpu->conv_backward_data(*exec, s, buffer(dy), buffer(w), {dx.buffer()});
     sides.cpu->conv_backward_filter(*exec, s, buffer(x), buffer(dy), {dw.buffer()});
@@ -179,7 +179,7 @@ TEST_CASE("autotune gives the values of one of the two") {
   std::vector<float> x = noise(s.x_size(), 1), w = noise(s.w_size(), 2), scale(size_t(s.k), 1.f), shift(size_t(s.k), 0.f);
   Sides sides(ConvChoice::autotune);
   const auto exec = sides.cpu->make_exec(1);
-  Guarded y(s.y_size()), fused(s.y_size()), want(s.y_size());
+  Fenced y(s.y_size()), fused(s.y_size()), want(s.y_size());
   sides.cpu->conv_forward(*exec, s, buffer(x), buffer(w), y.buffer());
   const Fused<ConvShape> f{s};
   const auto packed = sides.cpu->pack_conv(*exec, f, buffer(w), buffer(scale), buffer(shift));

@@ -7,6 +7,7 @@
 
 #include "kernels/meta/meta.hpp"
 #include "layers/formula.hpp"
+#include "tools/ptrain/bench_profile.hpp"
 #include "tools/ptrain/train_options.hpp"
 
 namespace ptrain::cli {
@@ -32,7 +33,8 @@ FitOptions fit_options_of(const BenchCase& b) {
 // A model with formula weights and a few batches of random pictures of three channels.
 class Subject {
  public:
-  explicit Subject(const BenchCase& b) : fit_(fit_options_of(b)), memory_(open_device({DeviceKind::cpu})), model_(spec(b), memory_) {
+  explicit Subject(const BenchCase& b) : Subject(b, open_device({DeviceKind::cpu})) {}
+  Subject(const BenchCase& b, std::shared_ptr<Memory> memory) : fit_(fit_options_of(b)), memory_(std::move(memory)), model_(spec(b), memory_) {
     choose_convolutions(memory_, b.conv);
     load_base(model_, "formula", 0);
     if (!memory_->backend().supports(fit_.compute)) fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
@@ -100,7 +102,9 @@ BenchResult time_steps(const BenchCase& b, int64_t macs, Step&& step) {
     step(i);
     times.push_back(now() - t);
   }
-  r.cpu_per_wall = (cpu_seconds() - cpu) / (now() - began);
+  const double spent = cpu_seconds() - cpu;
+  r.cpu_per_wall = spent / (now() - began);
+  r.images_per_cpu_s = double(b.batch) * double(times.size()) / spent;
   std::sort(times.begin(), times.end());
   const size_t n = times.size();
   r.images_per_s_best = double(b.batch) / times[0];
@@ -133,7 +137,8 @@ BenchResult run_bench(const BenchCase& b) {
 std::vector<LayerTime> time_layers(const BenchCase& what) {
   BenchCase b = what;
   b.mode = "infer", b.batch = 1;
-  Subject subject(b);
+  const auto backend = std::make_shared<ProfiledCpu>();
+  Subject subject(b, std::make_shared<Pool>(backend, Device{DeviceKind::cpu}));
   Model& model = subject.model();
   std::vector<LayerTime> layers;
   std::map<std::string, size_t> index;
@@ -161,16 +166,11 @@ std::vector<LayerTime> time_layers(const BenchCase& what) {
   constexpr int kPasses = 11;
   for (int pass = -1; pass < kPasses; ++pass)
     workers.run(1, [&](int64_t, Worker& worker) {
-      Profile profile;
-      worker.exec->label.profile = &profile;
       worker.exec->label = "";
+      backend->seconds.clear();
       runner.frozen(worker, {&image, 1}, source, border, 0);
-      worker.exec->label = "";
-      worker.exec->label.profile = nullptr;
-      std::map<std::string, double> sums;  // a layer may come several times
-      for (const Profile::Entry& e : profile.entries()) sums[e.label] += e.seconds;
       if (pass >= 0)  // the first pass packs the weights
-        for (const auto& [name, seconds] : sums) times[name].push_back(seconds);
+        for (const auto& [name, seconds] : backend->seconds) times[name].push_back(seconds);
     });
   for (auto& [name, t] : times) layer(name).seconds = *std::min_element(t.begin(), t.end());
   std::sort(layers.begin(), layers.end(), [](const LayerTime& x, const LayerTime& y) { return x.seconds > y.seconds; });

@@ -82,7 +82,7 @@ Json row(const BenchCase& b, const Machine& m) {
   return {{"net", b.net}, {"mode", b.mode}, {"precision", b.precision}, {"batch", b.batch}, {"threads", b.threads},
           {"images_per_s_best", std::round(r.images_per_s_best * 100) / 100}, {"images_per_s_median", std::round(r.images_per_s_median * 100) / 100},
           {"gflops", tenths(r.gflops)}, {"peak_gflops", tenths(m.peak_gflops)}, {"share", thousandths(r.gflops / m.peak_gflops)},
-          {"rss_mb", 0}, {"first_step_s", thousandths(r.first_step_s)}, {"cpu_per_wall", thousandths(r.cpu_per_wall)}};
+          {"rss_mb", 0}, {"first_step_s", thousandths(r.first_step_s)}, {"cpu_per_wall", thousandths(r.cpu_per_wall)}, {"images_per_cpu_s", std::round(r.images_per_cpu_s * 100) / 100}};
 }
 
 // The roofline: the least time that arithmetic needs, and that the bytes need from where they can lie at best.
@@ -141,7 +141,7 @@ void run(const BenchOptions& o) {
     const Machine one = o.layers ? machine_of(in_own_process([&] { return to_json(measure_machine(1, compute_type(precision))); })) : Machine{};
     if (!o.json) {
       fmt::print("{} thread{}, {}: {:.0f} GFLOP/s, cache {:.0f} GB/s, memory {:.1f} GB/s\n", threads, threads == 1 ? "" : "s", precision, machine.peak_gflops, machine.cache_gb_per_s, machine.memory_gb_per_s);
-      fmt::print("{:<14}{:<11}{:>6}{:>14}{:>9}{:>9}{:>7}{:>9}{:>12}{:>10}\n", "net", "mode", "batch", "images/s best", "median", "GFLOP/s", "share", "RSS MB", "first step s", "CPU/wall");
+      fmt::print("{:<14}{:<11}{:>6}{:>14}{:>9}{:>9}{:>7}{:>9}{:>14}{:>10}{:>14}\n", "net", "mode", "batch", "images/s best", "median", "GFLOP/s", "share", "RSS MB", "first step s", "CPU/wall", "images/CPU s");
     }
     for (const std::string& net : nets_of(o)) {
       const BenchCase base{.net = net, .mode = "infer", .precision = precision, .bn = o.bn, .conv = o.conv, .batch = o.batch, .threads = threads, .seconds = o.seconds};
@@ -151,8 +151,8 @@ void run(const BenchOptions& o) {
         const Json j = in_own_process([&] { return row(b, machine); });
         all.push_back(j);
         if (o.json) continue;
-        fmt::print("{:<14}{:<11}{:>6}{:>14.2f}{:>9.2f}{:>9.1f}{:>6.0f}%{:>9}{:>12.3f}{:>10.2f}\n", net, mode, o.batch, j["images_per_s_best"].get<double>(), j["images_per_s_median"].get<double>(),
-                   j["gflops"].get<double>(), 100 * j["share"].get<double>(), j["rss_mb"].get<int64_t>(), j["first_step_s"].get<double>(), j["cpu_per_wall"].get<double>());
+        fmt::print("{:<14}{:<11}{:>6}{:>14.2f}{:>9.2f}{:>9.1f}{:>6.0f}%{:>9}{:>14.3f}{:>10.2f}{:>14.2f}\n", net, mode, o.batch, j["images_per_s_best"].get<double>(), j["images_per_s_median"].get<double>(),
+                   j["gflops"].get<double>(), 100 * j["share"].get<double>(), j["rss_mb"].get<int64_t>(), j["first_step_s"].get<double>(), j["cpu_per_wall"].get<double>(), j["images_per_cpu_s"].get<double>());
         std::fflush(stdout);
       }
       if (!o.layers) continue;
