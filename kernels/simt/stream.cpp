@@ -1,0 +1,204 @@
+// Stand-in for the CUDA runtime: streams, events, graphs.
+#include "kernels/simt/stream.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+using Work = std::function<void()>;
+
+struct CUstream_st {
+  int device = 0;
+  std::deque<Work> queue;
+  CUgraph_st* graph = nullptr;  // where work goes while it is captured
+  bool running = false;
+};
+// Work before `mark` of the stream has happened when the event has.
+struct CUevent_st {
+  CUstream_st* stream = nullptr;
+  bool recorded = false, happened = false;
+  uint64_t version = 0;
+  std::chrono::steady_clock::time_point time;
+};
+struct CUgraph_st {
+  std::vector<Work> steps;
+};
+struct CUgraphExec_st {
+  std::vector<Work> steps;
+};
+
+namespace ptrain::simt {
+namespace {
+
+std::recursive_mutex& runtime() {
+  static auto* one = new std::recursive_mutex;
+  return *one;
+}
+std::vector<CUstream_st*>& streams() {
+  static auto* all = new std::vector<CUstream_st*>;
+  return *all;
+}
+
+// The stream of who names none: one a device.
+CUstream_st* find(cudaStream_t stream) {
+  static CUstream_st defaults[kDevices] = {{0}, {1}, {2}};
+  if (stream) return stream;
+  int device = 0;
+  cudaGetDevice(&device);
+  return &defaults[device];
+}
+
+void drain(CUstream_st* s) {
+  if (s->running) return;  // it waits for itself: what is before has run
+  s->running = true;
+  struct Done {
+    bool& running;
+    ~Done() { running = false; }
+  } done{s->running};
+  while (!s->queue.empty()) {
+    const Work work = std::move(s->queue.front());
+    s->queue.pop_front();
+    work();
+  }
+}
+
+void drain_until(const CUevent_st* e, uint64_t version) {
+  CUstream_st* s = e->stream;
+  while (s && !(e->happened && e->version >= version) && !s->queue.empty()) {
+    const Work work = std::move(s->queue.front());
+    s->queue.pop_front();
+    work();
+  }
+}
+
+}  // namespace
+
+void enqueue(cudaStream_t stream, std::function<void()> work) {
+  const std::lock_guard lock(runtime());
+  CUstream_st* s = find(stream);
+  if (s->graph) {
+    s->graph->steps.push_back(std::move(work));
+    return;
+  }
+  s->queue.push_back(std::move(work));
+  if (order_of(stream) != Order::random) drain(s);
+}
+
+Order order_of(cudaStream_t stream) { return Order(find(stream)->device); }
+
+}  // namespace ptrain::simt
+
+using namespace ptrain::simt;
+
+extern "C" {
+
+cudaError_t cudaDeviceSynchronize() {
+  const std::lock_guard lock(runtime());
+  for (CUstream_st* s : streams())
+    if (!s->graph) drain(s);
+  drain(find(nullptr));
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const std::lock_guard lock(runtime());
+  *stream = new CUstream_st;
+  cudaGetDevice(&(*stream)->device);
+  streams().push_back(*stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::lock_guard lock(runtime());
+  const auto it = std::find(streams().begin(), streams().end(), stream);
+  if (it == streams().end()) return cudaErrorInvalidResourceHandle;
+  drain(stream);
+  streams().erase(it);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const std::lock_guard lock(runtime());
+  CUstream_st* s = find(stream);
+  if (s->graph) return cudaErrorStreamCaptureUnsupported;
+  drain(s);
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const std::lock_guard lock(runtime());
+  if (event->recorded) drain_until(event, event->version + 1);
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const std::lock_guard lock(runtime());
+  event->stream = find(stream);
+  event->recorded = true;
+  event->happened = false;
+  const uint64_t version = ++event->version;
+  enqueue(stream, [event, version] {
+    if (event->version != version) return;
+    event->happened = true;
+    event->time = std::chrono::steady_clock::now();
+  });
+  return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const std::lock_guard lock(runtime());
+  if (!event->recorded) return cudaSuccess;  // as the runtime has it: nothing to wait for
+  enqueue(stream, [event, version = event->version] { drain_until(event, version); });
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const std::lock_guard lock(runtime());
+  if (event->recorded) drain_until(event, event->version);
+  return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  const std::lock_guard lock(runtime());
+  return event->recorded && !event->happened ? cudaErrorNotReady : cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  const std::lock_guard lock(runtime());
+  if (!from->happened || !to->happened) return cudaErrorNotReady;
+  *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  const std::lock_guard lock(runtime());
+  if (!stream || stream->graph) return cudaErrorStreamCaptureUnsupported;
+  stream->graph = new CUgraph_st;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  const std::lock_guard lock(runtime());
+  if (!stream || !stream->graph) return cudaErrorStreamCaptureInvalidated;
+  *graph = std::exchange(stream->graph, nullptr);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {
+  *exec = new CUgraphExec_st{graph->steps};
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+  for (const Work& step : exec->steps) enqueue(stream, step);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+  delete exec;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+
+}  // extern "C"
