@@ -177,12 +177,8 @@ std::unique_ptr<Command> features_command(CLI::App& program) {
   command->option("--pool", o->pool, "none, avg (mean over height and width)");
   command->option("--image-size", o->image_size, "height and width to which --images are resized (0: the net's own)");
   command->flag("--train-mode", o->train_mode, "batch norms use the statistics of the batch");
-<<<<<<< HEAD
-  command->option("--device", o->device, "auto, cpu, reference, cuda[:N]");
-  command->option("--conv", o->conv, kConvHelp);
-=======
   command->option("--device", o->device, kDeviceHelp);
->>>>>>> main
+  command->option("--conv", o->conv, kConvHelp);
   command->option("--threads", o->threads, "threads on the CPU (0: all processors)");
   command->run = [o] { Features(*o).run(); };
   return command;

@@ -62,13 +62,8 @@ class Train {
       from = read_position(*state);
     }
     const std::shared_ptr<Memory> memory = open_device(choose_device(o_.device));
-<<<<<<< HEAD
     choose_convolutions(memory, o_.conv);
-    const DType compute = compute_type(o_.precision);
-    if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o_.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
-=======
     const DType compute = compute_type(o_.precision, *memory);
->>>>>>> main
 
     Manifest manifest = read_folder(o_.data.data, patient_rule(o_.data));
     const Split split = make_split(manifest, out);

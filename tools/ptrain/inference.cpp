@@ -8,13 +8,8 @@ namespace {
 constexpr int64_t kDeviceBatch = 32;  // images in one pass where one image does not fill the device
 
 Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& memory) {
-<<<<<<< HEAD
   choose_convolutions(memory, o.conv);
-  const DType compute = compute_type(o.precision);
-  if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
-=======
   const DType compute = compute_type(o.precision, *memory);
->>>>>>> main
   Model model = load_model(o.model, memory);
   set_precision(model, compute);
   freeze(model, {.name = "", .cut = model.base_layers().size()}, BnMode::inference);
@@ -25,14 +20,9 @@ Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& mem
 
 void bind(Command& c, InferenceOptions& o) {
   c.option("--model", o.model, "a trained model: RUN/best.h5, or a classifier that ptrain-convert wrote")->required()->option_text("MODEL.h5");
-<<<<<<< HEAD
-  c.option("--precision", o.precision, "fp32, bf16");
-  c.option("--device", o.device, "auto, cpu, reference, cuda[:N]");
-  c.option("--conv", o.conv, kConvHelp);
-=======
   c.option("--precision", o.precision, "fp32, bf16, fp16");
   c.option("--device", o.device, kDeviceHelp);
->>>>>>> main
+  c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.flag("--json", o.json, "write JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");

@@ -52,14 +52,9 @@ void bind(Command& c, TrainOptions& o) {
   c.option("--plateau-factor", o.schedule.plateau_factor, "of plateau");
   c.option("--plateau-patience", o.schedule.plateau_patience, "of plateau");
   c.option("--image-size", o.image_size, "height and width of the net's input (0: its own, 224 or 299)");
-<<<<<<< HEAD
-  c.option("--precision", o.precision, "fp32, bf16");
-  c.option("--device", o.device, "auto, cpu, reference, cuda[:N]");
-  c.option("--conv", o.conv, kConvHelp);
-=======
   c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32)");
   c.option("--device", o.device, kDeviceHelp);
->>>>>>> main
+  c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.option("--seed", o.seed, "of all random numbers");
   c.flag("--json", o.json, "write the result as JSON to stdout");
