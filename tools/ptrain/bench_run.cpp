@@ -38,7 +38,7 @@ class Subject {
     choose_convolutions(memory_, b.conv);
     load_base(model_, "formula", 0);
     if (!memory_->backend().supports(fit_.compute)) fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
-    model_.params.set_compute_type(fit_.compute);
+    set_precision(model_, fit_.compute);
     const size_t layers = model_.base_layers().size();
     freeze(model_, {.name = "", .cut = b.mode == "full" ? 0 : b.mode == "fine-tune" ? cut_for_top_fraction(model_, 0.3) : layers}, fit_.bn);
     const int64_t h = model_.spec.height, w = model_.spec.width;
