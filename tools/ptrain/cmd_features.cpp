@@ -41,6 +41,7 @@ class Features {
     choose_convolutions(memory_, o_.conv);
     params_.allocate(memory_, DType::float32);
     load();
+    std::fprintf(stderr, "%s on %s\n", o_.net.c_str(), str(memory_->device()).c_str());
   }
 
   void run() {
