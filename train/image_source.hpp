@@ -10,11 +10,14 @@ namespace ptrain {
 // The images as they are, preprocessed for the model's net. The cache must outlive the source.
 ImageSource plain_source(const Model& model, const ImageCache& cache);
 
-// Where the pixels of an image are; called by several threads.
-using ImageViews = std::function<ImageView(int64_t index)>;
-
 // Augmented by draws of (seed, epoch, index of the image) alone.
 ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch);
-ImageSource augmented_source(const Model& model, ImageViews views, const AugmentOptions& options, uint64_t seed, uint32_t epoch);
+
+// Any image on the host, drawn as it says. `show` is called by several threads; of `options` only fill and interpolation count.
+struct Shown {
+  ImageView view;
+  AugmentImage drawn;
+};
+ImageSource shown_source(const Model& model, const AugmentOptions& options, std::function<Shown(int64_t image)> show);
 
 }  // namespace ptrain

@@ -49,8 +49,11 @@ class Subject {
   const FitOptions& fit() const { return fit_; }
   const std::shared_ptr<Memory>& memory() const { return memory_; }
   ImageSource source(const AugmentOptions& augment) {
-    const auto view = [this](int64_t i) { return ImageView{pictures_[size_t(i)].data(), model_.spec.height, model_.spec.width, 3, {}}; };
-    return augmented_source(model_, view, augment, 0, 0);
+    const bool changes = !(augment == AugmentOptions{});
+    return shown_source(model_, augment, [this, augment, changes](int64_t i) {
+      const int64_t h = model_.spec.height, w = model_.spec.width;
+      return Shown{{pictures_[size_t(i)].data(), h, w, 3, {}}, changes ? draw_augmentation(augment, 0, 0, i, h, w) : AugmentImage{}};
+    });
   }
   StepInput batch(int64_t step) const {
     StepInput in{.images = {}, .labels = {}, .epoch = uint32_t(step)};
