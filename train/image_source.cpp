@@ -16,7 +16,7 @@ ImageSource plain_source(const Model& model, const ImageCache& cache) { return a
 
 ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch) {
   const bool changes = !(options == AugmentOptions{});
-  return [&cache, options, seed, epoch, changes, preprocess = preprocess_of(model.net().preprocess)](std::span<const int64_t> images, Context& c, Buffer x) {
+  return [&cache, options, seed, epoch, changes, preprocess = preprocess_of(model.preprocessing())](std::span<const int64_t> images, Context& c, Buffer x) {
     const int64_t size = x.size / int64_t(images.size());
     for (size_t i = 0; i < images.size(); ++i) {
       const ImageView view = cache.get(images[i]);
