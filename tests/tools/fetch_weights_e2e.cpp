@@ -10,6 +10,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
+using Files = std::map<std::string, std::string>;
 constexpr char kPath[] = "mobilenet_v2/official.h5";
 
 // A ptrain-convert whose table of official files is the given one, and the command that uses it.
@@ -37,7 +38,7 @@ struct Fetch {
 
 TEST_CASE("fetch-weights downloads, verifies and converts") {
   const Fetch fetch;
-  WebServer server({{std::string("/") + kPath, fetch.official}});
+  WebServer server(Files{{std::string("/") + kPath, fetch.official}});
   const std::string bytes = std::to_string(fetch.official.size()), model = (fetch.dir / "weights" / "mobilenet_v2.h5").string();
   for (const auto& [md5, size] : std::vector<std::pair<std::string, std::string>>{{fetch.md5(), "-"}, {fetch.md5(), bytes}, {"-", bytes}}) {
     const Finished f = fetch(server.url(), md5, size, {"mobilenet_v2"});
@@ -59,7 +60,7 @@ TEST_CASE("fetch-weights downloads, verifies and converts") {
 
 TEST_CASE("fetch-weights goes on where a download broke off") {
   const Fetch fetch;
-  WebServer server({{std::string("/") + kPath, fetch.official}});
+  WebServer server(Files{{std::string("/") + kPath, fetch.official}});
   const std::string bytes = std::to_string(fetch.official.size()), model = (fetch.dir / "weights" / "mobilenet_v2.h5").string();
   const size_t half = fetch.official.size() / 2 + 1;
 
@@ -89,7 +90,7 @@ TEST_CASE("fetch-weights goes on where a download broke off") {
 
 TEST_CASE("fetch-weights refuses what is not the official file, and says when there is no network") {
   const Fetch fetch;
-  WebServer server({{std::string("/") + kPath, fetch.official}});
+  WebServer server(Files{{std::string("/") + kPath, fetch.official}});
   const std::string bytes = std::to_string(fetch.official.size());
   const auto expect = [&](int code, const std::string& part, const Finished& f) {
     CAPTURE(f.err);
@@ -102,11 +103,11 @@ TEST_CASE("fetch-weights refuses what is not the official file, and says when th
   expect(4, "the official file 1000; it was removed", fetch(server.url(), "-", "1000", {"mobilenet_v2"}));
   CHECK(fetch.files() == 0);
   {
-    WebServer other({{std::string("/") + kPath, std::string(2000, 'x')}});  // of the right size, and not Keras'
+    WebServer other(Files{{std::string("/") + kPath, std::string(2000, 'x')}});  // of the right size, and not Keras'
     expect(4, "something unknown", fetch(other.url(), "-", "2000", {"mobilenet_v2"}));
   }
   fs::remove_all(fetch.dir / "weights");
-  WebServer empty({});
+  WebServer empty(Files{});
   expect(1, "Is there a network", fetch(empty.url(), "-", "-", {"mobilenet_v2"}));
   expect(1, "Is there a network", fetch("http://127.0.0.1:9", "-", "-", {"mobilenet_v2"}));
   expect(1, "Is there a network", fetch("http://no.such.host.invalid", "-", "-", {"mobilenet_v2"}));

@@ -12,7 +12,7 @@ namespace ptrain::test {
 
 class WebServer {
  public:
-  explicit WebServer(std::map<std::string, std::string> files);  // "/path" → bytes
+  explicit WebServer(const std::map<std::string, std::string>& files);  // "/path" → bytes
   ~WebServer();
   WebServer(const WebServer&) = delete;
   WebServer& operator=(const WebServer&) = delete;
