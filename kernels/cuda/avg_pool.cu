@@ -10,8 +10,7 @@ namespace {
 // Memory : reads window² values per output, of which caches hold all but stride², and writes one: bound by the memory's bandwidth.
 // Exact  : adds row by row in float32, one division, rounded once to the type.
 template <int V, class T>
-__global__ void avg_pool_forward_kernel(PoolShape s, const T* x, T* y) {
-  const int64_t height = s.p(), width = s.q();
+__global__ void avg_pool_forward_kernel(PoolShape s, int64_t height, int64_t width, const T* x, T* y) {
   const Place at = place_in_row<V>(s.c);
   if (at.column >= width) return;
   const Span columns = window_of(at.column, s.w, s);
@@ -36,8 +35,7 @@ __global__ void avg_pool_forward_kernel(PoolShape s, const T* x, T* y) {
 // Memory : reads dy of each window over a pixel, mostly from caches; writes one value: bound by the memory's bandwidth.
 // Exact  : adds windows row by row in float32: the same bits in every run.
 template <int V, class T>
-__global__ void avg_pool_backward_kernel(PoolShape s, const T* dy, T* dx, Accumulate how) {
-  const int64_t height = s.p(), width = s.q();
+__global__ void avg_pool_backward_kernel(PoolShape s, int64_t height, int64_t width, const T* dy, T* dx, Accumulate how) {
   const Place at = place_in_row<V>(s.c);
   if (at.column >= s.w) return;
   const Span across = windows_over(at.column, width, s);
@@ -63,7 +61,7 @@ void avg_pool_forward(const PoolShape& s, Buffer x, Buffer y, cudaStream_t strea
   visit_device(x.dtype, [&]<class T>(T) {
     with_width<kWide<T>>({x.data, y.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.n * s.p(), s.q() * s.c, V);
-      launch(avg_pool_forward_kernel<V, T>, t.grid, t.block, 0, stream, s, x.as<T>(), y.as<T>());
+      launch(avg_pool_forward_kernel<V, T>, t.grid, t.block, 0, stream, s, s.p(), s.q(), x.as<T>(), y.as<T>());
     });
   });
   GPU_CHECK(cudaGetLastError());
@@ -74,7 +72,7 @@ void avg_pool_backward(const PoolShape& s, Buffer dy, Into dx, cudaStream_t stre
   visit_device(dy.dtype, [&]<class T>(T) {
     with_width<kWide<T>>({dy.data, dx.buffer.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.n * s.h, s.w * s.c, V);
-      launch(avg_pool_backward_kernel<V, T>, t.grid, t.block, 0, stream, s, dy.as<T>(), dx.buffer.as<T>(), dx.how);
+      launch(avg_pool_backward_kernel<V, T>, t.grid, t.block, 0, stream, s, s.p(), s.q(), dy.as<T>(), dx.buffer.as<T>(), dx.how);
     });
   });
   GPU_CHECK(cudaGetLastError());

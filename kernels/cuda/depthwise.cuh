@@ -43,9 +43,12 @@ __device__ inline void load_patch(const Patch& patch, const T* image, int64_t h,
 // The values of this lane at p[i…]: all of them, or those of the `left` channels that are there.
 template <bool kWhole, class T>
 __device__ inline Floats<kWord<T>> load_word(const T* p, int64_t i, int64_t left) {
-  if constexpr (kWhole) return left > 0 ? load<kWord<T>>(p, i) : Floats<kWord<T>>{};
-  Floats<kWord<T>> f;
-  for (int k = 0; k < kWord<T>; ++k) f.v[k] = k < left ? to_float(p[i + k]) : 0.f;
+  Floats<kWord<T>> f = {};
+  if constexpr (kWhole) {
+    if (left > 0) f = load<kWord<T>>(p, i);
+  } else {
+    for (int k = 0; k < kWord<T>; ++k) f.v[k] = k < left ? to_float(p[i + k]) : 0.f;
+  }
   return f;
 }
 template <bool kWhole, class T>
@@ -61,7 +64,7 @@ __device__ inline void put_word(T* p, int64_t i, int64_t left, Floats<kWord<T>> 
 // Which tile of which image and which channels a block works on: channels first, then columns, rows, images.
 struct TileGrid {
   int64_t images, down, across, groups;  // tiles
-  int64_t count() const { return images * down * across; }
+  __host__ __device__ int64_t count() const { return images * down * across; }
 };
 template <class T>
 TileGrid tile_grid(int64_t n, int64_t h, int64_t w, int64_t c, int rows, int columns) {

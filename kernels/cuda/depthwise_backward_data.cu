@@ -17,13 +17,13 @@ constexpr int seen(int tile, int64_t window, int64_t stride) { return int((tile 
 // Exact  : float32 sums in r,s order: the same bits in every run.
 template <int V, int kStride, class T>
 __global__ void __launch_bounds__(kTileWarps * 32)
-    depthwise_backward_data_kernel(DepthwiseShape d, TileGrid grid, int rows, int columns, const T* dy, const T* w, T* dx, Accumulate how) {
+    depthwise_backward_data_kernel(DepthwiseShape d, int64_t height, int64_t width, TileGrid grid, int rows, int columns, const T* dy,
+                                   const T* w, T* dx, Accumulate how) {
   PTRAIN_DYNAMIC_SHARED(T, tile);
   constexpr bool kWhole = V > 1;
   constexpr int kW = kWord<T>;
   const int64_t stride = kStride > 0 ? kStride : d.stride, window_h = kStride > 0 ? 3 : d.r, window_w = kStride > 0 ? 3 : d.s;
-  const int64_t group = blockIdx.x % grid.groups, c = group * kGroup<T> + int64_t(threadIdx.x) * kW, left = d.c - c, height = d.p(),
-                width = d.q();
+  const int64_t group = blockIdx.x % grid.groups, c = group * kGroup<T> + int64_t(threadIdx.x) * kW, left = d.c - c;
   const TilePlace place = tile_place(grid, blockIdx.x / grid.groups);
   const int64_t first_h = place.row * rows, first_w = place.column * columns, h = first_h + threadIdx.y;
   const Patch patch{floor_div(first_h + d.pad_h - window_h + 1, stride), floor_div(first_w + d.pad_w - window_w + 1, stride),
@@ -90,7 +90,7 @@ void depthwise_backward_data(const DepthwiseShape& d, Buffer dy, Buffer w, Into 
       const TileGrid grid = tile_grid<T>(d.n, d.h, d.w, d.c, rows, columns);
       with_width<kWide<T>>({dy.data, w.data, dx.buffer.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
         launch(depthwise_backward_data_kernel<V, kStride, T>, blocks_for(grid.count() * grid.groups, 1), dim3(32, kTileWarps),
-               size_t(bytes()), stream, d, grid, rows, columns, dy.as<T>(), w.as<T>(), dx.buffer.as<T>(), dx.how);
+               size_t(bytes()), stream, d, d.p(), d.q(), grid, rows, columns, dy.as<T>(), w.as<T>(), dx.buffer.as<T>(), dx.how);
       });
     });
   });

@@ -14,12 +14,13 @@ constexpr int64_t kMostParts = 256;  // partial sums: they depend on the shape a
 // Exact  : each warp adds tile by tile in order, then the eight warps in order: the same bits in every run and on every card.
 template <int V, int kStride, class T>
 __global__ void __launch_bounds__(kTileWarps * 32)
-    depthwise_backward_filter_kernel(DepthwiseShape d, TileGrid grid, int64_t parts, const T* x, const T* dy, float* partial) {
+    depthwise_backward_filter_kernel(DepthwiseShape d, int64_t height, int64_t width, TileGrid grid, int64_t parts, const T* x, const T* dy,
+                                     float* partial) {
   PTRAIN_DYNAMIC_SHARED(T, shared);
   constexpr int kW = kWord<T>, kColumns = tile_columns(kStride), kAcross = (kColumns - 1) * kStride + 3,
                 kDown = (kTileRows - 1) * kStride + 3;
   T *tile = shared, *slopes = shared + kDown * kAcross * kGroup<T>;
-  const int64_t group = blockIdx.x % grid.groups, part = blockIdx.x / grid.groups, height = d.p(), width = d.q();
+  const int64_t group = blockIdx.x % grid.groups, part = blockIdx.x / grid.groups;
   Floats<kW> sum[9] = {};
   for (int64_t t = part; t < grid.count(); t += parts) {
     const TilePlace place = tile_place(grid, t);
@@ -59,10 +60,10 @@ __global__ void __launch_bounds__(kTileWarps * 32)
 // Memory : reads dy and x once for each place of the window, mostly from caches. No net has such windows: the simple way will do.
 // Exact  : each thread adds in order, the eight of a channel as a tree: the same bits in every run and on every card.
 template <class T>
-__global__ void depthwise_backward_filter_any_kernel(DepthwiseShape d, int64_t groups, int64_t parts, const T* x, const T* dy,
-                                                     float* partial) {
+__global__ void depthwise_backward_filter_any_kernel(DepthwiseShape d, int64_t height, int64_t width, int64_t groups, int64_t parts,
+                                                     const T* x, const T* dy, float* partial) {
   PTRAIN_SHARED(float, sums, [kTileWarps][32]);
-  const int64_t height = d.p(), width = d.q(), rs = blockIdx.x / groups % (d.r * d.s), part = blockIdx.x / groups / (d.r * d.s);
+  const int64_t rs = blockIdx.x / groups % (d.r * d.s), part = blockIdx.x / groups / (d.r * d.s);
   const int64_t c = blockIdx.x % groups * 32 + threadIdx.x, r = rs / d.s, s = rs % d.s;
   float sum = 0.f;
   for (int64_t i = part * kTileWarps + threadIdx.y; c < d.c && i < d.n * height * width; i += parts * kTileWarps) {
@@ -91,8 +92,8 @@ void depthwise_backward_filter(const DepthwiseShape& d, Buffer x, Buffer dy, Int
         const int64_t parts =
             std::clamp<int64_t>(div_up(pixels, kTileWarps * 16), 1, kMostParts);  // 16 pixels a thread make it worth its end
         auto* partial = static_cast<float*>(exec.scratch(parts * d.w_size() * int64_t(sizeof(float))));
-        launch(depthwise_backward_filter_any_kernel<T>, blocks_for(groups * parts * d.r * d.s, 1), block, 0, stream, d, groups, parts,
-               x.as<T>(), dy.as<T>(), partial);
+        launch(depthwise_backward_filter_any_kernel<T>, blocks_for(groups * parts * d.r * d.s, 1), block, 0, stream, d, d.p(), d.q(),
+               groups, parts, x.as<T>(), dy.as<T>(), partial);
         add_partials(parts, d.w_size(), partial, 1.f, dw.buffer, dw.how, stream);
       } else {
         constexpr int kColumns = tile_columns(kStride);
@@ -105,7 +106,7 @@ void depthwise_backward_filter(const DepthwiseShape& d, Buffer x, Buffer dy, Int
         auto* partial = static_cast<float*>(exec.scratch(parts * d.w_size() * int64_t(sizeof(float))));
         with_width<kWide<T>>({x.data, dy.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
           launch(depthwise_backward_filter_kernel<V, kStride, T>, blocks_for(parts * grid.groups, 1), block, size_t(kBytes), stream, d,
-                 grid, parts, x.as<T>(), dy.as<T>(), partial);
+                 d.p(), d.q(), grid, parts, x.as<T>(), dy.as<T>(), partial);
         });
         add_partials(parts, d.w_size(), partial, 1.f, dw.buffer, dw.how, stream);
       }

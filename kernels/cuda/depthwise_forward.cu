@@ -30,13 +30,13 @@ __device__ void finish(const Epilogue<T>& e, int64_t i, int64_t c, int64_t left,
 // Memory : reads each x once and a halo (1.6 times for 3×3 with stride 1), writes one value: bound by the memory's bandwidth.
 // Exact  : float32 sums in r,s order: the same bits in every run.
 template <int V, int kStride, class T>
-__global__ void __launch_bounds__(kTileWarps * 32)
-    depthwise_forward_kernel(DepthwiseShape d, TileGrid grid, int rows, int columns, const T* x, const T* w, Epilogue<T> epilogue, T* y) {
+__global__ void __launch_bounds__(kTileWarps * 32, 4)
+    depthwise_forward_kernel(DepthwiseShape d, int64_t height, int64_t width, TileGrid grid, int rows, int columns, const T* x, const T* w,
+                             Epilogue<T> epilogue, T* y) {
   PTRAIN_DYNAMIC_SHARED(T, tile);
   constexpr bool kWhole = V > 1;
   constexpr int kW = kWord<T>;
-  const int64_t group = blockIdx.x % grid.groups, c = group * kGroup<T> + int64_t(threadIdx.x) * kW, left = d.c - c, height = d.p(),
-                width = d.q();
+  const int64_t group = blockIdx.x % grid.groups, c = group * kGroup<T> + int64_t(threadIdx.x) * kW, left = d.c - c;
   const TilePlace place = tile_place(grid, blockIdx.x / grid.groups);
   const int64_t first_p = place.row * rows, first_q = place.column * columns, p = first_p + threadIdx.y;
   const Patch patch{first_p * d.stride - d.pad_h, first_q * d.stride - d.pad_w, int((rows - 1) * d.stride + d.r),
@@ -97,7 +97,7 @@ void depthwise_forward(const DepthwiseShape& d, Act act, Buffer x, Buffer w, Buf
       const Epilogue<T> epilogue{act, shift ? shift.as<float>() : nullptr, residual ? residual.as<T>() : nullptr};
       with_width<kWide<T>>({x.data, w.data, epilogue.residual, y.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
         launch(depthwise_forward_kernel<V, kStride, T>, blocks_for(grid.count() * grid.groups, 1), dim3(32, kTileWarps), size_t(bytes()),
-               stream, d, grid, rows, columns, x.as<T>(), w.as<T>(), epilogue, y.as<T>());
+               stream, d, d.p(), d.q(), grid, rows, columns, x.as<T>(), w.as<T>(), epilogue, y.as<T>());
       });
     });
   });
