@@ -16,7 +16,7 @@
 namespace ptrain::cuda::ladder {
 
 struct Figures {
-  int64_t launches = 0, threads = 0;  // of one block: the most of all launches
+  int64_t launches = 0;
   int64_t accesses = 0;               // of warps to global memory
   int64_t sectors = 0;                // of 32 bytes that these take
   int64_t lanes = 0;                  // that take part in them
