@@ -90,6 +90,25 @@ TEST_CASE("weights: one error lists everything and nothing is changed") {
   CHECK(good.at("head/kernel").value.to_floats() == std::vector<float>(8, -1.f));
 }
 
+TEST_CASE("weights: one kind of fault alone is an error") {
+  const test::TempDir dir;
+  {
+    WeightFileWriter w(dir / "m.h5");
+    w.weight("a", "kernel", {4}, std::vector<float>(4));
+    w.weight("b", "kernel", {2}, std::vector<float>(2));
+    w.commit();
+  }
+  const WeightFileReader file(dir / "m.h5");
+  const auto refused = [&](const std::vector<std::pair<std::string, Shape>>& tensors, const std::string& why) {
+    Params p = net(tensors);
+    CHECK(error_of(p, file).find(why) != std::string::npos);
+    CHECK(untouched(p));
+  };
+  refused({{"a/kernel", {4}}}, "unused   b/kernel [2]");
+  refused({{"a/kernel", {4}}, {"b/kernel", {2}}, {"c/kernel", {1}}}, "missing  c/kernel [1]");
+  refused({{"a/kernel", {4}}, {"b/kernel", {1, 2}}}, "shape    b/kernel is [2] in the file, [1, 2] is wanted");
+}
+
 TEST_CASE("weights: a long list is cut") {
   const test::TempDir dir;
   {
