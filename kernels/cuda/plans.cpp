@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMeasured = 8;  // how many plans are measured: the heuristics put the good ones first
 constexpr int kRuns = 5;
+constexpr int64_t kGenericEngine = 0;  // computes any graph, none of them fast
 
 // The largest power of two up to 16 that all these addresses are multiples of.
 int alignment_of(std::initializer_list<Buffer> buffers) {
@@ -39,8 +40,8 @@ const ConvPlan* CudaBackend::plan(const ConvKey& key) {
   const std::lock_guard lock(handles_);
   if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
   std::unique_ptr<ConvPlan> found = options_.autotune.empty() ? find_plan(key, properties_).plan : measured_plan(key);
-  // Engine 0 of a fused graph is cuDNN's generic one: a fast convolution and one more pass over the result are better.
-  if (key.kind == ConvKind::fused && found && found->engine() == 0) found.reset();
+  // For a fused graph a fast convolution and one more pass over the result are better than the generic engine.
+  if (key.kind == ConvKind::fused && found && found->engine() == kGenericEngine) found.reset();
   return plans_.emplace(key, std::move(found)).first->second.get();
 }
 
@@ -77,6 +78,7 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
       if (const size_t tab = line.find('\t'); tab != std::string::npos) measured_[line.substr(tab + 1)] = std::atoll(line.c_str());
   }
   std::vector<std::unique_ptr<ConvPlan>> plans = all_plans(key, properties_);
+  if (key.kind == ConvKind::fused) std::erase_if(plans, [](const auto& p) { return p->engine() == kGenericEngine; });
   if (plans.empty()) return nullptr;
   if (const auto it = measured_.find(name); it != measured_.end())
     for (auto& p : plans)
