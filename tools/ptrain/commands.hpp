@@ -14,6 +14,7 @@ std::unique_ptr<Command> features_command(CLI::App& program);
 std::unique_ptr<Command> export_command(CLI::App& program);
 std::unique_ptr<Command> nets_command(CLI::App& program);
 std::unique_ptr<Command> doctor_command(CLI::App& program);
+std::unique_ptr<Command> bench_command(CLI::App& program);
 std::unique_ptr<Command> selftest_command(CLI::App& program);
 std::unique_ptr<Command> kernels_command(CLI::App& program);
 

@@ -7,6 +7,8 @@
 
 #include "kernels/plugin.hpp"
 
+#include "kernels/cpu/conv_choice.hpp"
+
 namespace ptrain::cli {
 
 void bind(Command& c, DataOptions& o) {
@@ -55,6 +57,7 @@ void bind(Command& c, TrainOptions& o) {
   c.option("--image-size", o.image_size, "height and width of the net's input (0: its own, 224 or 299)");
   c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32)");
   c.option("--device", o.device, kDeviceHelp);
+  c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.option("--seed", o.seed, "of all random numbers");
   c.flag("--json", o.json, "write the result as JSON to stdout");
@@ -68,6 +71,11 @@ Device choose_device(const std::string& text) {
   if (!find_cuda_plugin().empty()) return {DeviceKind::cuda, 0};
   std::fprintf(stderr, "there is a GPU, but this build has no library for it: the CPU is used (the preset 'cuda' builds that library)\n");
   return {DeviceKind::cpu};
+}
+
+void choose_convolutions(const std::shared_ptr<Memory>& memory, const std::string& conv) {
+  const cpu::ConvChoice choice = cpu::parse_conv_choice(conv);
+  if (cpu::ConvAlgorithms* algorithms = cpu::conv_algorithms(memory->backend())) algorithms->choose(choice);
 }
 
 int choose_threads(int64_t asked) {
