@@ -16,5 +16,6 @@ std::unique_ptr<Command> nets_command(CLI::App& program);
 std::unique_ptr<Command> doctor_command(CLI::App& program);
 std::unique_ptr<Command> bench_command(CLI::App& program);
 std::unique_ptr<Command> selftest_command(CLI::App& program);
+std::unique_ptr<Command> kernels_command(CLI::App& program);
 
 }  // namespace ptrain::cli

@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   program.footer("'ptrain help COMMAND' shows the options of a command and examples.");
   std::vector<std::unique_ptr<Command>> commands;
   for (const auto add : {train_command, evaluate_command, predict_command, explain_command, report_command, features_command, export_command, nets_command,
-                         doctor_command, selftest_command, bench_command})
+                         doctor_command, selftest_command, bench_command, kernels_command})
     commands.push_back(add(program));
   return ptrain::cli::main(program, commands, argc, argv);
 }

@@ -3,6 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdio>
+
+#include "kernels/plugin.hpp"
 
 #include "kernels/cpu/conv_choice.hpp"
 
@@ -61,7 +64,14 @@ void bind(Command& c, TrainOptions& o) {
   c.flag("--quiet", o.quiet, "no progress");
 }
 
-Device choose_device(const std::string& text) { return text == "auto" ? Device{DeviceKind::cpu} : parse_device(text); }
+// A GPU without the library for it is a mistake that should be heard of; no GPU is not.
+Device choose_device(const std::string& text) {
+  if (text != "auto") return parse_device(text);
+  if (count_gpus().count == 0) return {DeviceKind::cpu};
+  if (!find_cuda_plugin().empty()) return {DeviceKind::cuda, 0};
+  std::fprintf(stderr, "there is a GPU, but this build has no library for it: the CPU is used (the preset 'cuda' builds that library)\n");
+  return {DeviceKind::cpu};
+}
 
 void choose_convolutions(const std::shared_ptr<Memory>& memory, const std::string& conv) {
   const cpu::ConvChoice choice = cpu::parse_conv_choice(conv);
