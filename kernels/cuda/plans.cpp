@@ -1,5 +1,5 @@
-// Which plan of cuDNN computes a convolution: the heuristics' first that fits, or with PTRAIN_AUTOTUNE=FILE the fastest of several, which the
-// file remembers, so that later runs do the same.
+// Which plan of cuDNN computes a convolution: the heuristics' first that fits, or with PTRAIN_AUTOTUNE=FILE the fastest of several, which
+// the file remembers, so that later runs do the same.
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -51,7 +51,8 @@ CudaBackend::Prepared CudaBackend::prepare(ConvKey key) {
   if (p.plan) return p;
   if (s.more_h != 0 || s.more_w != 0) {
     p.padded = true;
-    p.padding = {.n = s.n, .h = s.h, .w = s.w, .c = s.c, .top = s.pad_h, .bottom = s.pad_h + s.more_h, .left = s.pad_w, .right = s.pad_w + s.more_w};
+    p.padding = {
+        .n = s.n, .h = s.h, .w = s.w, .c = s.c, .top = s.pad_h, .bottom = s.pad_h + s.more_h, .left = s.pad_w, .right = s.pad_w + s.more_w};
     p.shape.h += 2 * s.pad_h + s.more_h, p.shape.w += 2 * s.pad_w + s.more_w;
     p.shape.pad_h = p.shape.pad_w = p.shape.more_h = p.shape.more_w = 0;
     key.shape = p.shape;
@@ -89,8 +90,8 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
   const int64_t item = size_of(key.type);
   int64_t workspace = 256;
   for (const auto& p : plans) workspace = std::max(workspace, p->workspace());
-  Temporary x(*this, s.x_size() * item), w(*this, s.w_size() * 4), y(*this, s.y_size() * item), residual(*this, s.y_size() * item), bias(*this, s.k * 4),
-      space(*this, workspace);
+  Temporary x(*this, s.x_size() * item), w(*this, s.w_size() * 4), y(*this, s.y_size() * item), residual(*this, s.y_size() * item),
+      bias(*this, s.k * 4), space(*this, workspace);
   for (const Temporary* t : {&x, &w, &y, &residual, &bias}) GPU_CHECK(cudaMemsetAsync(t->data, 0, size_t(t->size), stream_));
   const bool fused = key.kind == ConvKind::fused;
   const ConvPlan::Pointers pointers{.x = x.data, .w = w.data, .y = y.data, .bias = fused ? bias.data : nullptr,
