@@ -15,13 +15,13 @@ struct GpuCount {
 };
 GpuCount count_gpus();
 
-// The library that serves GPUs (libptrain_cuda.so) or the emulator (libptrain_cuda_sim.so): beside the program, in ../lib, or in the folder that
-// PTRAIN_PLUGINS names. "" where this build has none.
+// The library that serves GPUs (libptrain_cuda.so) or the emulator (libptrain_cuda_sim.so): beside the program, in ../lib, or in the folder
+// that PTRAIN_PLUGINS names. "" where this build has none.
 std::string find_cuda_plugin();
 std::string find_cuda_sim_plugin();
 
-// A backend of such a library. The library is never closed again. Error{device} in one line when there is no driver, no GPU of that number, no
-// library, or one that was built from other sources.
+// A backend of such a library. The library is never closed again. Error{device} in one line when there is no driver, no GPU of that number,
+// no library, or one that was built from other sources.
 std::shared_ptr<Backend> make_cuda_backend(int device);
 // `schedule`: in which order the emulator runs threads: 0 forward, 1 reverse, 2 random.
 std::shared_ptr<Backend> make_cuda_sim_backend(int schedule = 0);

@@ -1,5 +1,9 @@
 #include "nets/nets.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
 namespace ptrain {
 
 const std::vector<NetInfo>& net_table() {
@@ -31,7 +35,18 @@ Preprocess preprocess_of(const std::string& mode) {
     for (int c = 0; c < 3; ++c) p.scale[c] = float(1 / (255 * kDeviation[c])), p.shift[c] = float(-kMean[c] / kDeviation[c]);
     return p;
   }
-  fail(ErrorKind::failed, "no preprocessing is called '", mode, "'; there are caffe, tf, torch");
+  if (mode.starts_with("rescale ")) {
+    std::istringstream in(mode.substr(8));
+    std::vector<float> v;
+    for (float number; in >> number;) v.push_back(number);
+    const size_t each = v.size() / 2;
+    if (in.eof() && (v.size() == 2 || v.size() == 6) && std::all_of(v.begin(), v.end(), [](float x) { return std::isfinite(x); })) {
+      Preprocess p;
+      for (size_t c = 0; c < 3; ++c) p.scale[c] = v[c % each], p.shift[c] = v[each + c % each];
+      return p;
+    }
+  }
+  fail(ErrorKind::weights, "no preprocessing is called '", mode, "'; there are caffe, tf, torch, 'rescale S O'");
 }
 
 bool is_top_layer(const std::string& layer) { return layer == "predictions" || layer == "fc1" || layer == "fc2"; }

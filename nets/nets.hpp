@@ -37,6 +37,7 @@ struct NetInfo {
 //   caffe  blue, green, red, each minus its ImageNet mean
 //   tf     v / 127.5 − 1
 //   torch  (v / 255 − mean) / deviation of each channel
+//   rescale S O  v · S + O, as a Rescaling layer of a user's own model does; S and O are one number, or three for red, green, blue
 Preprocess preprocess_of(const std::string& mode);
 
 const std::vector<NetInfo>& net_table();

@@ -76,7 +76,7 @@ ImageSource augmented_source(const Model& model, const ImageCache& cache, const 
 }
 
 ImageSource shown_source(const Model& model, const AugmentOptions& options, std::function<Shown(int64_t image)> show) {
-  const Drawing how{options, preprocess_of(model.net().preprocess)};
+  const Drawing how{options, preprocess_of(model.preprocessing())};
   return [how, show = std::move(show), memory = model.memory(), staging = std::make_shared<Staging>()](std::span<const int64_t> images, Context& c, Buffer x) {
     std::vector<Shown> shown;
     for (const int64_t i : images) shown.push_back(show(i));

@@ -53,7 +53,7 @@ void write_model(const Model& model, WeightFileWriter& file) {
   const ModelSpec& s = model.spec;
   file.attribute("net", s.net);
   file.attribute("input_size", std::vector<int64_t>{s.height, s.width});
-  file.attribute("preprocessing", model.net().preprocess);
+  file.attribute("preprocessing", model.preprocessing());
   file.attribute("classes", s.classes);
   file.attribute("positive_class", s.classes.at(size_t(s.positive)));
   file.attribute("head_dense", s.head.dense);
@@ -74,6 +74,7 @@ void save_model(const Model& model, const std::filesystem::path& path, const Att
 ModelSpec read_spec(const WeightFileReader& file) {
   ModelSpec s;
   s.net = file.text("net");
+  if (file.has_attribute("preprocessing")) s.preprocessing = file.text("preprocessing");
   const auto list = [&]<class T>(const char* name, T) {
     const auto it = file.attributes().find(name);
     const auto* values = it == file.attributes().end() ? nullptr : std::get_if<std::vector<T>>(&it->second);

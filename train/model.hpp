@@ -13,6 +13,7 @@ namespace ptrain {
 
 struct ModelSpec {
   std::string net;
+  std::string preprocessing = {};  // of the images; empty: as the net's own
   int64_t height = 0, width = 0;
   HeadOptions head;
   std::vector<std::string> classes;
@@ -31,6 +32,7 @@ class Model {
   Tensor head(Scope& s, const Tensor& pooled) const { return ptrain::head(s, pooled, spec.head); }      // [n,c] → logits
 
   const NetInfo& net() const { return *net_; }
+  std::string preprocessing() const { return spec.preprocessing.empty() ? net_->preprocess : spec.preprocessing; }
   const std::vector<Layer>& base_layers() const { return layers_; }  // Keras' model.layers of the base, without top
   Shape input(int64_t n) const { return {n, spec.height, spec.width, 3}; }
   int64_t features() const { return layers_.back().output[3]; }      // channels after pooling

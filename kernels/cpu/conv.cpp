@@ -2,7 +2,10 @@
 // primitive's layout in each call: they change in each step, and the copy costs a few per cent of the convolution.
 #include "kernels/cpu/conv.hpp"
 
+#include <chrono>
+
 #include "kernels/cpu/cpu.hpp"
+#include "kernels/cpu/winograd.hpp"
 
 namespace ptrain::cpu {
 
@@ -23,20 +26,13 @@ ConvDescs conv_descs(const OpKey& key, ConvTypes types) {
 
 namespace {
 
-dnnl::algorithm dnnl_algorithm(Algorithm a) {
-  switch (a) {
-    case Algorithm::direct: return dnnl::algorithm::convolution_direct;
-  }
-  fail(ErrorKind::failed, "no such convolution algorithm: ", int(a));
-}
-
-dnnl::convolution_forward::primitive_desc forward_desc(CpuExec& exec, const OpKey& key, const ConvDescs& d) {
-  return {{dnnl::prop_kind::forward_training, dnnl_algorithm(key.algorithm), d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(), exec.engine()};
+dnnl::convolution_forward::primitive_desc forward_desc(CpuExec& exec, const ConvDescs& d) {
+  return {{dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(), exec.engine()};
 }
 
 std::unique_ptr<Operation> make_forward(CpuExec& exec, const OpKey& key) {
   const ConvDescs d = conv_descs(key);
-  const auto pd = forward_desc(exec, key, d);
+  const auto pd = forward_desc(exec, d);
   return std::make_unique<Operation>(exec, dnnl::convolution_forward(pd), pd.scratchpad_desc(),
                                      std::vector<Operand>{{DNNL_ARG_SRC, d.x, pd.src_desc()},
                                                           {DNNL_ARG_WEIGHTS, d.w, pd.weights_desc()},
@@ -54,8 +50,8 @@ bool backward_filter_is_wrong(const OpKey& key) {  // an image narrower than the
 std::unique_ptr<Operation> make_backward_data(CpuExec& exec, const OpKey& key) {
   const DType in = backward_data_is_wrong(key) ? DType::float32 : key.type, out = result_type(key.how, key.type);
   const ConvDescs ours = conv_descs(key, {out, key.type, key.type}), d = conv_descs(key, {in == key.type ? out : in, in, in});
-  const dnnl::convolution_backward_data::primitive_desc pd({dnnl_algorithm(key.algorithm), d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(),
-                                                           exec.engine(), forward_desc(exec, key, conv_descs(key, {in, in, in})));
+  const dnnl::convolution_backward_data::primitive_desc pd({dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(),
+                                                           exec.engine(), forward_desc(exec, conv_descs(key, {in, in, in})));
   return std::make_unique<Operation>(exec, dnnl::convolution_backward_data(pd), pd.scratchpad_desc(),
                                      std::vector<Operand>{{DNNL_ARG_DIFF_DST, ours.y, pd.diff_dst_desc()},
                                                           {DNNL_ARG_WEIGHTS, ours.w, pd.weights_desc()},
@@ -65,20 +61,17 @@ std::unique_ptr<Operation> make_backward_data(CpuExec& exec, const OpKey& key) {
 std::unique_ptr<Operation> make_backward_filter(CpuExec& exec, const OpKey& key) {
   const DType in = backward_filter_is_wrong(key) ? DType::float32 : key.type, out = result_type(key.how, key.filter);
   const ConvDescs ours = conv_descs(key, {key.type, out, key.type}), d = conv_descs(key, {in, in == key.type ? out : in, in});
-  const dnnl::convolution_backward_weights::primitive_desc pd({dnnl_algorithm(key.algorithm), d.x, d.any_w, d.y, d.stride, d.before, d.after},
-                                                              user_scratchpad(), exec.engine(), forward_desc(exec, key, conv_descs(key, {in, in, in})));
+  const dnnl::convolution_backward_weights::primitive_desc pd({dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after},
+                                                              user_scratchpad(), exec.engine(), forward_desc(exec, conv_descs(key, {in, in, in})));
   return std::make_unique<Operation>(exec, dnnl::convolution_backward_weights(pd), pd.scratchpad_desc(),
                                      std::vector<Operand>{{DNNL_ARG_SRC, ours.x, pd.src_desc()},
                                                           {DNNL_ARG_DIFF_DST, ours.y, pd.diff_dst_desc()},
                                                           {DNNL_ARG_DIFF_WEIGHTS, ours.w, pd.diff_weights_desc(), result_role(key.how, key.filter)}});
 }
 
-// Which algorithm a convolution takes. It must follow from the shape alone, so that results do not depend on a measurement.
-Algorithm choose_algorithm(OpKind, const ConvShape&) { return Algorithm::direct; }
-
 OpKey conv_key(OpKind kind, const ConvShape& s, Buffer x, Buffer w, Accumulate how = Accumulate::no) {
   require_type(x.dtype);
-  return {.kind = kind, .algorithm = choose_algorithm(kind, s), .type = x.dtype, .filter = w.dtype, .how = how, .shape = s};
+  return {.kind = kind, .type = x.dtype, .filter = w.dtype, .how = how, .shape = s};
 }
 
 OpKey depthwise_key(OpKind kind, const DepthwiseShape& s, Buffer x, Buffer w, Accumulate how = Accumulate::no) {
@@ -93,18 +86,40 @@ void run(Exec& e, const OpKey& key, CpuExec::Maker make, Buffer a, Buffer b, Buf
   exec.operation(key, make).run(exec, {a.data, b.data, to.data});
 }
 
+// Runs the convolution by the algorithm that was chosen for it. Only a result that is overwritten can be computed again and again.
+template <class Run>
+void by_best(ConvAlgorithms& algorithms, ConvUse use, const ConvShape& s, DType t, Accumulate how, Run&& run_by) {
+  std::function<double(Algorithm)> seconds;
+  if (how == Accumulate::no) seconds = [&](Algorithm a) {
+    const auto start = std::chrono::steady_clock::now();
+    run_by(a);
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  run_by(algorithms.of(use, s, t, seconds));
+}
+
 }  // namespace
 
 void CpuBackend::do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w, Buffer y) {
-  run(e, conv_key(OpKind::forward, s, x, w), make_forward, x, w, y);
+  by_best(algorithms_, ConvUse::forward, s, x.dtype, Accumulate::no, [&](Algorithm a) {
+    if (a == Algorithm::winograd) winograd_forward(e, s, {.x = x.as<const float>(), .w = w.as<const float>(), .y = y.as<float>()});
+    else run(e, conv_key(OpKind::forward, s, x, w), make_forward, x, w, y);
+  });
 }
 
 void CpuBackend::do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) {
-  run(e, conv_key(OpKind::backward_data, s, dy, w, dx.how), make_backward_data, dy, w, dx.buffer);
+  by_best(algorithms_, ConvUse::backward_data, s, dy.dtype, dx.how, [&](Algorithm a) {
+    if (a == Algorithm::winograd)
+      winograd_forward(e, winograd_turned(s), {.x = dy.as<const float>(), .w = w.as<const float>(), .turned = true, .add = dx.how == Accumulate::yes, .y = dx.buffer.as<float>()});
+    else run(e, conv_key(OpKind::backward_data, s, dy, w, dx.how), make_backward_data, dy, w, dx.buffer);
+  });
 }
 
 void CpuBackend::do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) {
-  run(e, conv_key(OpKind::backward_filter, s, x, dw.buffer, dw.how), make_backward_filter, x, dy, dw.buffer);
+  by_best(algorithms_, ConvUse::backward_filter, s, x.dtype, dw.how, [&](Algorithm a) {
+    if (a == Algorithm::winograd) winograd_backward_filter(e, s, x.as<const float>(), dy.as<const float>(), dw.buffer.as<float>(), dw.how);
+    else run(e, conv_key(OpKind::backward_filter, s, x, dw.buffer, dw.how), make_backward_filter, x, dy, dw.buffer);
+  });
 }
 
 void CpuBackend::do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) {

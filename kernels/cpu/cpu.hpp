@@ -3,12 +3,13 @@
 #pragma once
 
 #include "kernels/backend.hpp"
+#include "kernels/cpu/conv_choice.hpp"
 
 namespace ptrain::cpu {
 
 struct Engine;  // oneDNN's engine (onednn.hpp), hidden so that only files that use oneDNN include it
 
-class CpuBackend final : public Backend {
+class CpuBackend : public Backend {
  public:
   CpuBackend();
   ~CpuBackend() override;
@@ -20,6 +21,7 @@ class CpuBackend final : public Backend {
   void* allocate(int64_t bytes) override;
   void release(void* data, int64_t bytes) noexcept override;
   MemoryInfo memory_info() const override;
+  ConvAlgorithms& algorithms() { return algorithms_; }
 
  protected:
   void do_upload(Exec&, const void* host, Buffer to) override;
@@ -86,6 +88,7 @@ class CpuBackend final : public Backend {
 
  private:
   std::unique_ptr<Engine> engine_;
+  ConvAlgorithms algorithms_;
 };
 
 }  // namespace ptrain::cpu

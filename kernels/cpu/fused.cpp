@@ -1,10 +1,13 @@
-// The frozen convolution: y = act(scale · conv(x, w) + shift [+ residual]) in one oneDNN primitive.
+// The frozen convolution: y = act(scale · conv(x, w) + shift [+ residual]) in one oneDNN primitive, or by Winograd.
 //
 // An image is always computed by one thread with a primitive for a batch of one: the result depends neither on the batch nor on
 // the number of threads, a chain of layers finds its activations in the cache of the core that made them, and one layout of the
 // weights serves every n. (Batches of two or four in one primitive were no faster.)
+#include <chrono>
+
 #include "kernels/cpu/conv.hpp"
 #include "kernels/cpu/cpu.hpp"
+#include "kernels/cpu/winograd.hpp"
 
 namespace ptrain::cpu {
 namespace {
@@ -20,6 +23,15 @@ struct PackedConv final : PackedWeights {
   OpKey key;
   Block weights_data, bias_data;
   dnnl::memory weights, bias;
+};
+
+// Transformed weights with the scale in them, then the shift.
+struct PackedWinograd final : PackedWeights {
+  explicit PackedWinograd(const Fused<ConvShape>& f) : key(f), data(int64_t(sizeof(float)) * (winograd_weights_size(f.conv) + f.conv.k)) { key.conv.n = 1; }
+  float* weights() const { return static_cast<float*>(data.data()); }
+  float* bias() const { return weights() + winograd_weights_size(key.conv); }
+  Fused<ConvShape> key;
+  Block data;
 };
 
 enum FusedOperand { kX, kW, kBias, kY };
@@ -48,11 +60,7 @@ std::unique_ptr<Operation> make_fused(CpuExec& exec, const OpKey& key) {
                                                           {DNNL_ARG_DST, d.y, pd.dst_desc(), Operand::written}});
 }
 
-}  // namespace
-
-std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
-  require_type(w.dtype);
-  CpuExec& exec = cpu_exec(e).worker(0);
+std::shared_ptr<const PackedWeights> pack_direct(CpuExec& exec, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
   const OpKey key = fused_key(f, w.dtype);
   const Operation& op = exec.operation(key, make_fused);
   const auto packed = std::make_shared<PackedConv>(key, op.layout(kW), op.layout(kBias), exec.engine());
@@ -70,10 +78,16 @@ std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fus
   return packed;
 }
 
-void CpuBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
-  const auto* packed = dynamic_cast<const PackedConv*>(&w);
+std::shared_ptr<const PackedWeights> pack_winograd(CpuExec& exec, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
+  const auto packed = std::make_shared<PackedWinograd>(f);
+  winograd_weights(exec, f.conv, w.as<const float>(), scale.as<const float>(), packed->weights());
+  std::copy_n(shift.as<const float>(), shift.size, packed->bias());
+  return packed;
+}
+
+void run_direct(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedConv& packed, Buffer residual, Buffer y) {
   const OpKey key = fused_key(f, x.dtype);
-  REQUIRE_THAT(packed && packed->key == key, "conv_bn_act: the weights were packed for another convolution, type or device");
+  REQUIRE_THAT(packed.key == key, "conv_bn_act: the weights were packed for another convolution or type");
   const int64_t x_size = f.conv.x_size() / f.conv.n, y_size = f.conv.y_size() / f.conv.n;
   parallel(e, f.conv.n, y_size, [&](Part part) {
     CpuExec& exec = cpu_exec(e).worker(part.index);
@@ -81,9 +95,52 @@ void CpuBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, co
     for (int64_t i = part.begin; i < part.end; ++i) {
       const Buffer to = y.slice(i * y_size, y_size);
       if (f.residual && residual.data != y.data) std::copy_n(residual.slice(i * y_size, y_size).as<const char>(), to.bytes(), to.as<char>());
-      op.run(exec, {x.slice(i * x_size, x_size).data, packed->weights, packed->bias, to.data});
+      op.run(exec, {x.slice(i * x_size, x_size).data, packed.weights, packed.bias, to.data});
     }
   });
+}
+
+void run_winograd(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWinograd& packed, Buffer residual, Buffer y) {
+  Fused<ConvShape> one = f;
+  one.conv.n = 1;
+  REQUIRE_THAT(packed.key.conv == one.conv && packed.key.act == f.act && x.dtype == DType::float32, "conv_bn_act: the weights were packed for another convolution or type");
+  winograd_forward(e, f.conv, {.x = x.as<const float>(), .u = packed.weights(), .bias = packed.bias(), .residual = f.residual ? residual.as<const float>() : nullptr, .act = f.act,
+                               .y = y.as<float>()});
+}
+
+// How long one image takes, on zeros.
+double time_fused(CpuExec& exec, const Fused<ConvShape>& f, DType type, const PackedWeights& packed) {
+  Fused<ConvShape> one = f;
+  one.conv.n = 1;
+  const Block x(one.conv.x_size() * int64_t(sizeof(float))), y(one.conv.y_size() * int64_t(sizeof(float)));
+  std::fill_n(static_cast<float*>(x.data()), one.conv.x_size(), 0.f);
+  std::fill_n(static_cast<float*>(y.data()), one.conv.y_size(), 0.f);
+  const Buffer in{x.data(), type, one.conv.x_size()}, out{y.data(), type, one.conv.y_size()};
+  const auto start = std::chrono::steady_clock::now();
+  if (const auto* direct = dynamic_cast<const PackedConv*>(&packed)) run_direct(exec, one, in, *direct, out, out);
+  else run_winograd(exec, one, in, dynamic_cast<const PackedWinograd&>(packed), out, out);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
+  require_type(w.dtype);
+  CpuExec& exec = cpu_exec(e).worker(0);
+  std::shared_ptr<const PackedWeights> packed[2];
+  const auto pack = [&](Algorithm a) -> std::shared_ptr<const PackedWeights>& {
+    std::shared_ptr<const PackedWeights>& p = packed[int(a)];
+    if (!p) p = a == Algorithm::winograd ? pack_winograd(exec, f, w, scale, shift) : pack_direct(exec, f, w, scale, shift);
+    return p;
+  };
+  return pack(algorithms_.of(ConvUse::frozen, f.conv, w.dtype, [&](Algorithm a) { return time_fused(exec, f, w.dtype, *pack(a)); }));
+}
+
+void CpuBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
+  if (const auto* winograd = dynamic_cast<const PackedWinograd*>(&w)) return run_winograd(e, f, x, *winograd, residual, y);
+  const auto* direct = dynamic_cast<const PackedConv*>(&w);
+  REQUIRE_THAT(direct, "conv_bn_act: the weights were packed for another kind of convolution or device");
+  run_direct(e, f, x, *direct, residual, y);
 }
 
 }  // namespace ptrain::cpu

@@ -22,16 +22,11 @@ inline dnnl::memory::data_type dnnl_type(DType t) {
   return t == DType::bfloat16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
 }
 
-// How a convolution is computed. Everything else in this backend is indifferent to the choice: a Winograd primitive wants its
-// operands in a layout of its own, and Operation takes them there and back.
-enum class Algorithm : uint8_t { direct };
-
 enum class OpKind : uint8_t { forward, backward_data, backward_filter, fused, dense_forward, dense_backward_data, dense_backward_filter };
 
 // What tells one primitive from another. A dense layer is a convolution of 1×1 images; groups is c for a depthwise convolution.
 struct OpKey {
   OpKind kind;
-  Algorithm algorithm = Algorithm::direct;
   DType type = DType::float32, filter = DType::float32;  // of the activations; of w or dw
   Accumulate how = Accumulate::no;
   Act act = Act::none;

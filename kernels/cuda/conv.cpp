@@ -33,7 +33,10 @@ void CudaBackend::do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, 
     void* base = e.scratch(layout.size());
     const Buffer kernel = part(base, krsc, w.dtype, w.size), fresh = part(base, result, dy.dtype, p.shape.x_size());
     transpose(s.r * s.s * s.c, s.k, w, {}, Into{kernel}, stream);
-    execute(*p.plan, {.x = aside ? fresh.data : dx.buffer.data, .w = kernel.data, .y = dy.data, .workspace = part(base, workspace, DType::uint8, 0).data});
+    execute(*p.plan, {.x = aside ? fresh.data : dx.buffer.data,
+                      .w = kernel.data,
+                      .y = dy.data,
+                      .workspace = part(base, workspace, DType::uint8, 0).data});
     if (p.padded) cuda::zero_pad_backward(p.padding, fresh, dx, stream);
     else if (aside) cuda::add_scaled(1, fresh, dx.buffer, stream);
   });
@@ -44,7 +47,8 @@ void CudaBackend::do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x,
   run(e, "conv_backward_filter", {dw.buffer}, [&](cudaStream_t stream) {
     const Prepared p = prepare(conv_key(ConvKind::backward_filter, s, x.dtype, {x, dy}));
     Layout layout;
-    const int64_t krsc = layout.add(dw.buffer.size * size_of(x.dtype)), padded = layout.add(p.padded ? p.shape.x_size() * size_of(x.dtype) : 0);
+    const int64_t krsc = layout.add(dw.buffer.size * size_of(x.dtype)),
+                  padded = layout.add(p.padded ? p.shape.x_size() * size_of(x.dtype) : 0);
     const int64_t workspace = layout.add(p.plan->workspace());
     void* base = e.scratch(layout.size());
     const Buffer kernel = part(base, krsc, x.dtype, dw.buffer.size);

@@ -121,14 +121,17 @@ Descriptor graph(const ConvKey& key) {
 // What cuDNN's heuristics offer for this graph on this card, best first.
 std::vector<Descriptor> offers(const Descriptor& graph, const Descriptor& device, cudnnBackendHeurMode_t mode) {
   Descriptor heuristics(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
-  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph).set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device).set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
+  heuristics.set(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)
+      .set(CUDNN_ATTR_ENGINEHEUR_DEVICEPROP, device)
+      .set(CUDNN_ATTR_ENGINEHEUR_MODE, mode);
   std::vector<Descriptor> found;
   if (cudnnBackendFinalize(heuristics.get()) != CUDNN_STATUS_SUCCESS) return found;  // this list has nothing for such a graph
   int64_t count = 0;
   GPU_CHECK(cudnnBackendGetAttribute(heuristics.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, nullptr));
   std::vector<cudnnBackendDescriptor_t> raw;
   for (int64_t i = 0; i < count; ++i) raw.push_back(found.emplace_back(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR).get());
-  GPU_CHECK(cudnnBackendGetAttribute(heuristics.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, raw.data()));
+  GPU_CHECK(
+      cudnnBackendGetAttribute(heuristics.get(), CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &count, raw.data()));
   found.erase(found.begin() + count, found.end());
   for (Descriptor& config : found) config.keep(heuristics);
   return found;
@@ -147,8 +150,8 @@ EngineFacts facts_of(const Descriptor& config) {
   EngineFacts f;
   f.index = engine.number(CUDNN_ATTR_ENGINE_GLOBAL_INDEX);
   f.notes.resize(CUDNN_NUMERICAL_NOTE_TYPE_COUNT);
-  GPU_CHECK(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, int64_t(f.notes.size()), &count,
-                                     f.notes.data()));
+  GPU_CHECK(cudnnBackendGetAttribute(engine.get(), CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE, int64_t(f.notes.size()),
+                                     &count, f.notes.data()));
   f.notes.resize(size_t(count));
   return f;
 }
@@ -163,7 +166,8 @@ std::string objection(const ConvKey& key, const EngineFacts& f, bool chance_allo
 }
 
 // Calls take(plan) for each plan that may be used, best first, until it returns true.
-void search(const ConvKey& key, const Descriptor& device, const PlanLimits& limits, PlanSearch& s, const std::function<bool(std::unique_ptr<ConvPlan>)>& take) {
+void search(const ConvKey& key, const Descriptor& device, const PlanLimits& limits, PlanSearch& s,
+            const std::function<bool(std::unique_ptr<ConvPlan>)>& take) {
   const Descriptor g = graph(key);
   for (const bool chance_allowed : {false, true})
     for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_FALLBACK}) {
@@ -201,9 +205,9 @@ std::string str(const ConvKey& k) {
   const char* const kinds[] = {"forward", "backward-data", "backward-filter", "fused"};
   const ConvShape& s = k.shape;
   const char* const acts[] = {"", ", relu", ", relu6"};
-  return concat(kinds[int(k.kind)], " ", str(k.type), " ", s.n, "x", s.h, "x", s.w, "x", s.c, " -> ", s.p(), "x", s.q(), "x", s.k, ", window ", s.r, "x", s.s,
-                ", stride ", s.stride, ", padding ", s.pad_h, ",", s.pad_w, " + ", s.more_h, ",", s.more_w, k.residual ? ", residual" : "",
-                acts[int(k.act)], k.tf32 ? ", TF32" : "");
+  return concat(kinds[int(k.kind)], " ", str(k.type), " ", s.n, "x", s.h, "x", s.w, "x", s.c, " -> ", s.p(), "x", s.q(), "x", s.k,
+                ", window ", s.r, "x", s.s, ", stride ", s.stride, ", padding ", s.pad_h, ",", s.pad_w, " + ", s.more_h, ",", s.more_w,
+                k.residual ? ", residual" : "", acts[int(k.act)], k.tf32 ? ", TF32" : "");
 }
 
 Descriptor device_from_id(int device) {

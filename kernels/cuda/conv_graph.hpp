@@ -1,5 +1,5 @@
-// defines: ConvKey, ConvPlan, find_plan(): a convolution as a cuDNN graph, and the plan that executes it. Needs cuDNN but no GPU: a card can
-// also be described by a file of its properties (device_from_json).
+// defines: ConvKey, ConvPlan, find_plan(): a convolution as a cuDNN graph, and the plan that executes it. Needs cuDNN but no GPU: a card
+// can also be described by a file of its properties (device_from_json).
 #pragma once
 
 #include <compare>
@@ -37,7 +37,8 @@ Descriptor device_from_json(const std::string& properties);
 // Executes on a stream; can be used again and again, by one thread at a time.
 class ConvPlan {
  public:
-  ConvPlan(Descriptor plan, int64_t engine) : plan_(std::move(plan)), engine_(engine), workspace_(plan_.number(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+  ConvPlan(Descriptor plan, int64_t engine)
+      : plan_(std::move(plan)), engine_(engine), workspace_(plan_.number(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
   int64_t workspace() const { return workspace_; }  // bytes
   int64_t engine() const { return engine_; }        // cuDNN's number of the engine
   // Forward: x, w, y. Backward-data: dx as x, w, dy as y. Backward-filter: x, dw as w, dy as y. Fused also bias (float32[k]) and residual.
@@ -63,8 +64,8 @@ struct PlanSearch {
   std::string why;                   // the last refusal
 };
 
-// The first plan of cuDNN's heuristics for this card that builds, fits the workspace and rounds as `key` allows: no engine that takes narrower
-// inputs or sums than the types say, none in TF32 unless asked for; engines whose sums depend on chance only if there is no other.
+// The first plan of cuDNN's heuristics for this card that builds, fits the workspace and rounds as `key` allows: no engine that takes
+// narrower inputs or sums than the types say, none in TF32 unless asked for; engines whose sums depend on chance only if there is no other.
 PlanSearch find_plan(const ConvKey& key, const Descriptor& device, const PlanLimits& limits = {});
 // All of them, for a measurement (autotune).
 std::vector<std::unique_ptr<ConvPlan>> all_plans(const ConvKey& key, const Descriptor& device, const PlanLimits& limits = {});

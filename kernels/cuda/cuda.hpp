@@ -89,7 +89,8 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   void do_conv_backward_data(Exec&, const ConvShape&, Buffer dy, Buffer w, Into dx) override;
   void do_conv_backward_filter(Exec&, const ConvShape&, Buffer x, Buffer dy, Into dw) override;
   std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer w, Buffer scale, Buffer shift) override;
-  std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) override;
+  std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale,
+                                                         Buffer shift) override;
   void do_conv_bn_act(Exec&, const Fused<ConvShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override;
   void do_depthwise_bn_act(Exec&, const Fused<DepthwiseShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override;
 
@@ -159,7 +160,8 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   Prepared prepare(ConvKey key);
   ConvKey conv_key(ConvKind kind, const ConvShape& s, DType type, std::initializer_list<Buffer> buffers) const;
 
-  void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, Buffer a, int64_t lda, Buffer b, int64_t ldb, Into c, int64_t ldc);
+  void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, Buffer a, int64_t lda, Buffer b, int64_t ldb, Into c,
+            int64_t ldc);
 
   int device_;
   Options options_;

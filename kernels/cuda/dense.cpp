@@ -18,15 +18,16 @@ cudaDataType cublas_type(DType t) {
 }  // namespace
 
 // c (m × n, column by column) = op(a) · op(b) [+ c]. Sums are float32, also of half types.
-void CudaBackend::gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, Buffer a, int64_t lda, Buffer b, int64_t ldb, Into c,
-                       int64_t ldc) {
+void CudaBackend::gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, Buffer a, int64_t lda, Buffer b, int64_t ldb,
+                       Into c, int64_t ldc) {
   const int64_t largest = std::numeric_limits<int>::max();
   REQUIRE_THAT(m <= largest && n <= largest && k <= largest, "cuBLAS: a product of ", m, " x ", k, " and ", k, " x ", n, " is too large");
   const float one = 1, add = c.how == Accumulate::yes ? 1 : 0;
   const std::lock_guard lock(handles_);
-  GPU_CHECK(cublasGemmEx(cublas_, a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, int(m), int(n), int(k), &one, a.data,
-                         cublas_type(a.dtype), int(lda), b.data, cublas_type(b.dtype), int(ldb), &add, c.buffer.data, cublas_type(c.buffer.dtype), int(ldc),
-                         options_.tf32 && a.dtype == DType::float32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
+  GPU_CHECK(cublasGemmEx(
+      cublas_, a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N, int(m), int(n), int(k), &one, a.data,
+      cublas_type(a.dtype), int(lda), b.data, cublas_type(b.dtype), int(ldb), &add, c.buffer.data, cublas_type(c.buffer.dtype), int(ldc),
+      options_.tf32 && a.dtype == DType::float32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT));
 }
 
 // yᵀ[k, m] = wᵀ[k, c] · xᵀ[c, m]

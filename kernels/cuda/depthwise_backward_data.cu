@@ -16,7 +16,7 @@ constexpr int seen(int tile, int64_t window, int64_t stride) { return int((tile 
 // Memory : reads each dy once and a halo, writes one value (reads one to accumulate): bound by the memory's bandwidth.
 // Exact  : float32 sums in r,s order: the same bits in every run.
 template <int V, int kStride, class T>
-__global__ void __launch_bounds__(kTileWarps * 32)
+__global__ void __launch_bounds__(kTileWarps * 32, 3)
     depthwise_backward_data_kernel(DepthwiseShape d, int64_t height, int64_t width, TileGrid grid, int rows, int columns, const T* dy,
                                    const T* w, T* dx, Accumulate how) {
   PTRAIN_DYNAMIC_SHARED(T, tile);

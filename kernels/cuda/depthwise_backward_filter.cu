@@ -13,7 +13,7 @@ constexpr int64_t kMostParts = 256;  // partial sums: they depend on the shape a
 // Memory : reads each dy once and each x once and a halo: bound by the memory's bandwidth.
 // Exact  : each warp adds tile by tile in order, then the eight warps in order: the same bits in every run and on every card.
 template <int V, int kStride, class T>
-__global__ void __launch_bounds__(kTileWarps * 32)
+__global__ void __launch_bounds__(kTileWarps * 32, 4)
     depthwise_backward_filter_kernel(DepthwiseShape d, int64_t height, int64_t width, TileGrid grid, int64_t parts, const T* x, const T* dy,
                                      float* partial) {
   PTRAIN_DYNAMIC_SHARED(T, shared);

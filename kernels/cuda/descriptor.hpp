@@ -21,7 +21,9 @@ class Descriptor {
     GPU_CHECK(cudnnBackendSetAttribute(get(), name, type, count, values));
     return *this;
   }
-  Descriptor& numbers(cudnnBackendAttributeName_t name, const std::vector<int64_t>& v) { return set(name, CUDNN_TYPE_INT64, int64_t(v.size()), v.data()); }
+  Descriptor& numbers(cudnnBackendAttributeName_t name, const std::vector<int64_t>& v) {
+    return set(name, CUDNN_TYPE_INT64, int64_t(v.size()), v.data());
+  }
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnDataType_t v) { return set(name, CUDNN_TYPE_DATA_TYPE, 1, &v); }
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnConvolutionMode_t v) { return set(name, CUDNN_TYPE_CONVOLUTION_MODE, 1, &v); }
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnPointwiseMode_t v) { return set(name, CUDNN_TYPE_POINTWISE_MODE, 1, &v); }
@@ -29,7 +31,9 @@ class Descriptor {
   Descriptor& set(cudnnBackendAttributeName_t name, double v) { return set(name, CUDNN_TYPE_DOUBLE, 1, &v); }
   Descriptor& set(cudnnBackendAttributeName_t name, bool v) { return set(name, CUDNN_TYPE_BOOLEAN, 1, &v); }
   Descriptor& set(cudnnBackendAttributeName_t name, cudnnHandle_t v) { return set(name, CUDNN_TYPE_HANDLE, 1, &v); }
-  Descriptor& set(cudnnBackendAttributeName_t name, const std::string& v) { return set(name, CUDNN_TYPE_CHAR, int64_t(v.size()), v.data()); }
+  Descriptor& set(cudnnBackendAttributeName_t name, const std::string& v) {
+    return set(name, CUDNN_TYPE_CHAR, int64_t(v.size()), v.data());
+  }
   Descriptor& set(cudnnBackendAttributeName_t name, const Descriptor& v) { return set(name, std::vector<Descriptor>{v}); }
   Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<Descriptor>& v) {
     std::vector<cudnnBackendDescriptor_t> raw;
@@ -40,7 +44,9 @@ class Descriptor {
     return set(name, CUDNN_TYPE_BACKEND_DESCRIPTOR, int64_t(raw.size()), raw.data());
   }
   void keep(const Descriptor& d) { node_->uses.push_back(d.node_); }
-  Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<void*>& v) { return set(name, CUDNN_TYPE_VOID_PTR, int64_t(v.size()), v.data()); }
+  Descriptor& set(cudnnBackendAttributeName_t name, const std::vector<void*>& v) {
+    return set(name, CUDNN_TYPE_VOID_PTR, int64_t(v.size()), v.data());
+  }
   Descriptor& finalize() {
     GPU_CHECK(cudnnBackendFinalize(get()));
     return *this;

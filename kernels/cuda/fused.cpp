@@ -1,5 +1,5 @@
-// The frozen chain: y = act(scale · conv(x, w) + shift [+ residual]). The scale is folded into the weights once. Where cuDNN has a fast engine
-// for all of it one plan computes it; else a convolution, and one kernel of ours for the rest.
+// The frozen chain: y = act(scale · conv(x, w) + shift [+ residual]). The scale is folded into the weights once. Where cuDNN has a fast
+// engine for all of it one plan computes it; else a convolution, and one kernel of ours for the rest.
 #include "kernels/cuda/kernels.hpp"
 #include "kernels/cuda/prepared.hpp"
 
@@ -10,7 +10,8 @@ namespace {
 struct Packed final : PackedWeights {
   Packed(std::shared_ptr<CudaBackend> backend, DType type, int64_t weights, int64_t channels) : backend_(std::move(backend)) {
     Layout layout;
-    const int64_t w_at = layout.add(weights * size_of(type)), shift_at = layout.add(channels * 4), bias_at = layout.add(channels * size_of(type));
+    const int64_t w_at = layout.add(weights * size_of(type)), shift_at = layout.add(channels * 4),
+                  bias_at = layout.add(channels * size_of(type));
     bytes_ = layout.size();
     base_ = backend_->allocate(bytes_);
     w = part(base_, w_at, type, weights);
@@ -52,7 +53,12 @@ void CudaBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, c
     const ConvPlan* all = plan(key);
     if (all) {
       void* workspace = e.scratch(std::max<int64_t>(all->workspace(), 256));
-      execute(*all, {.x = x.data, .w = packed.w.data, .y = y.data, .bias = packed.bias.data, .residual = f.residual ? residual.data : nullptr, .workspace = workspace});
+      execute(*all, {.x = x.data,
+                     .w = packed.w.data,
+                     .y = y.data,
+                     .bias = packed.bias.data,
+                     .residual = f.residual ? residual.data : nullptr,
+                     .workspace = workspace});
       return;
     }
     const Prepared p = prepare(conv_key(ConvKind::forward, s, x.dtype, {x, y}));
@@ -69,7 +75,8 @@ void CudaBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, c
   });
 }
 
-std::shared_ptr<const PackedWeights> CudaBackend::do_pack_depthwise(Exec& e, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale, Buffer shift) {
+std::shared_ptr<const PackedWeights> CudaBackend::do_pack_depthwise(Exec& e, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale,
+                                                                    Buffer shift) {
   std::shared_ptr<Packed> packed;
   run(e, "pack_depthwise", {}, [&](cudaStream_t stream) {
     packed = std::make_shared<Packed>(shared_from_this(), w.dtype, w.size, f.conv.c);
@@ -79,7 +86,8 @@ std::shared_ptr<const PackedWeights> CudaBackend::do_pack_depthwise(Exec& e, con
   return packed;
 }
 
-void CudaBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights& weights, Buffer residual, Buffer y) {
+void CudaBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights& weights, Buffer residual,
+                                      Buffer y) {
   run(e, "depthwise_bn_act", {y}, [&](cudaStream_t stream) {
     const Packed& packed = dynamic_cast<const Packed&>(weights);
     cuda::depthwise_forward(f.conv, f.act, x, packed.w, packed.shift, f.residual ? residual : Buffer{}, y, stream);

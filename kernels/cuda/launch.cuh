@@ -7,7 +7,8 @@
 //   PTRAIN_SHARED(float, total, );                                    __shared__ float total;
 //   PTRAIN_DYNAMIC_SHARED(float, rows);                               the shared_bytes of the launch, as a float*
 //
-// Kernels use what simt.hpp offers: __syncthreads, __syncwarp, __shfl_*_sync, __ballot_sync, __any_sync, __all_sync, atomics, __ldg and a few intrinsics.
+// Kernels use what simt.hpp offers: __syncthreads, __syncwarp, __shfl_*_sync, __ballot_sync, __any_sync, __all_sync, atomics, __ldg and a
+// few intrinsics.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -28,10 +28,12 @@ void CudaBackend::do_norm_infer_forward(Exec& e, const NormShape& n, const NormI
   run(e, "norm_infer_forward", {t.y}, [&](cudaStream_t s) { cuda::norm_infer_forward(n, t, s); });
 }
 void CudaBackend::do_norm_train_backward(Exec& e, const NormShape& n, const NormBackward& t) {
-  run(e, "norm_train_backward", {t.dx.buffer, t.dgamma.buffer, t.dbeta.buffer}, [&](cudaStream_t s) { cuda::norm_train_backward(n, t, e, s); });
+  run(e, "norm_train_backward", {t.dx.buffer, t.dgamma.buffer, t.dbeta.buffer},
+      [&](cudaStream_t s) { cuda::norm_train_backward(n, t, e, s); });
 }
 void CudaBackend::do_norm_infer_backward(Exec& e, const NormShape& n, const NormBackward& t) {
-  run(e, "norm_infer_backward", {t.dx.buffer, t.dgamma.buffer, t.dbeta.buffer}, [&](cudaStream_t s) { cuda::norm_infer_backward(n, t, e, s); });
+  run(e, "norm_infer_backward", {t.dx.buffer, t.dgamma.buffer, t.dbeta.buffer},
+      [&](cudaStream_t s) { cuda::norm_infer_backward(n, t, e, s); });
 }
 
 void CudaBackend::do_max_pool_forward(Exec& e, const PoolShape& p, Buffer x, Buffer y) {

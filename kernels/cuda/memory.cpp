@@ -42,7 +42,8 @@ CudaBackend::CudaBackend(int device, Options options)
     : device_(checked_device(device)), options_(std::move(options)), stream_(cudaStreamNonBlocking), properties_(device_from_id(device)) {
   GPU_CHECK(cudaDeviceGetAttribute(&major_, cudaDevAttrComputeCapabilityMajor, device));
   GPU_CHECK(cudaDeviceGetAttribute(&minor_, cudaDevAttrComputeCapabilityMinor, device));
-  if (major_ * 10 + minor_ < 75) fail(ErrorKind::device, name(), " is of compute capability ", major_, ".", minor_, "; ptrain needs 7.5 or newer");
+  if (major_ * 10 + minor_ < 75)
+    fail(ErrorKind::device, name(), " is of compute capability ", major_, ".", minor_, "; ptrain needs 7.5 or newer");
   GPU_CHECK(cublasSetStream(cublas_, stream_));
   GPU_CHECK(cublasSetMathMode(cublas_, options_.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
   GPU_CHECK(cudnnSetStream(cudnn_, stream_));
@@ -85,8 +86,8 @@ void* CudaBackend::allocate(int64_t bytes) {
   if (e == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // or the next launch reports it again
     const MemoryInfo m = memory_info();
-    fail(ErrorKind::device, "out of GPU memory on ", name(), ": wanted ", mebibytes(bytes), ", ", mebibytes(m.free), " of ", mebibytes(m.total),
-         " free\n  try a smaller --batch");
+    fail(ErrorKind::device, "out of GPU memory on ", name(), ": wanted ", mebibytes(bytes), ", ", mebibytes(m.free), " of ",
+         mebibytes(m.total), " free\n  try a smaller --batch");
   }
   GPU_CHECK(e);
   return data;

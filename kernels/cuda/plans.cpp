@@ -1,5 +1,5 @@
-// Which plan of cuDNN computes a convolution: the heuristics' first that fits, or with PTRAIN_AUTOTUNE=FILE the fastest of several, which the
-// file remembers, so that later runs do the same.
+// Which plan of cuDNN computes a convolution: the heuristics' first that fits, or with PTRAIN_AUTOTUNE=FILE the fastest of several, which
+// the file remembers, so that later runs do the same.
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMeasured = 8;  // how many plans are measured: the heuristics put the good ones first
 constexpr int kRuns = 5;
+constexpr int64_t kGenericEngine = 0;  // computes any graph, none of them fast
 
 // The largest power of two up to 16 that all these addresses are multiples of.
 int alignment_of(std::initializer_list<Buffer> buffers) {
@@ -39,8 +40,8 @@ const ConvPlan* CudaBackend::plan(const ConvKey& key) {
   const std::lock_guard lock(handles_);
   if (const auto it = plans_.find(key); it != plans_.end()) return it->second.get();
   std::unique_ptr<ConvPlan> found = options_.autotune.empty() ? find_plan(key, properties_).plan : measured_plan(key);
-  // Engine 0 of a fused graph is cuDNN's generic one: a fast convolution and one more pass over the result are better.
-  if (key.kind == ConvKind::fused && found && found->engine() == 0) found.reset();
+  // For a fused graph a fast convolution and one more pass over the result are better than the generic engine.
+  if (key.kind == ConvKind::fused && found && found->engine() == kGenericEngine) found.reset();
   return plans_.emplace(key, std::move(found)).first->second.get();
 }
 
@@ -50,7 +51,8 @@ CudaBackend::Prepared CudaBackend::prepare(ConvKey key) {
   if (p.plan) return p;
   if (s.more_h != 0 || s.more_w != 0) {
     p.padded = true;
-    p.padding = {.n = s.n, .h = s.h, .w = s.w, .c = s.c, .top = s.pad_h, .bottom = s.pad_h + s.more_h, .left = s.pad_w, .right = s.pad_w + s.more_w};
+    p.padding = {
+        .n = s.n, .h = s.h, .w = s.w, .c = s.c, .top = s.pad_h, .bottom = s.pad_h + s.more_h, .left = s.pad_w, .right = s.pad_w + s.more_w};
     p.shape.h += 2 * s.pad_h + s.more_h, p.shape.w += 2 * s.pad_w + s.more_w;
     p.shape.pad_h = p.shape.pad_w = p.shape.more_h = p.shape.more_w = 0;
     key.shape = p.shape;
@@ -77,6 +79,7 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
       if (const size_t tab = line.find('\t'); tab != std::string::npos) measured_[line.substr(tab + 1)] = std::atoll(line.c_str());
   }
   std::vector<std::unique_ptr<ConvPlan>> plans = all_plans(key, properties_);
+  if (key.kind == ConvKind::fused) std::erase_if(plans, [](const auto& p) { return p->engine() == kGenericEngine; });
   if (plans.empty()) return nullptr;
   if (const auto it = measured_.find(name); it != measured_.end())
     for (auto& p : plans)
@@ -87,8 +90,8 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
   const int64_t item = size_of(key.type);
   int64_t workspace = 256;
   for (const auto& p : plans) workspace = std::max(workspace, p->workspace());
-  Temporary x(*this, s.x_size() * item), w(*this, s.w_size() * 4), y(*this, s.y_size() * item), residual(*this, s.y_size() * item), bias(*this, s.k * 4),
-      space(*this, workspace);
+  Temporary x(*this, s.x_size() * item), w(*this, s.w_size() * 4), y(*this, s.y_size() * item), residual(*this, s.y_size() * item),
+      bias(*this, s.k * 4), space(*this, workspace);
   for (const Temporary* t : {&x, &w, &y, &residual, &bias}) GPU_CHECK(cudaMemsetAsync(t->data, 0, size_t(t->size), stream_));
   const bool fused = key.kind == ConvKind::fused;
   const ConvPlan::Pointers pointers{.x = x.data, .w = w.data, .y = y.data, .bias = fused ? bias.data : nullptr,

@@ -48,13 +48,13 @@ void CudaBackend::do_copy_channels(Exec& e, const ChannelCopy& c, Buffer from, I
 void CudaBackend::do_softmax(Exec& e, SoftmaxShape shape, Buffer logits, Buffer p) {
   run(e, "softmax", {p}, [&](cudaStream_t s) { cuda::softmax(shape, logits, p, s); });
 }
-void CudaBackend::do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape shape, Buffer logits, Buffer labels, Buffer class_weights, Buffer p,
-                                                   Buffer losses, Into loss) {
+void CudaBackend::do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape shape, Buffer logits, Buffer labels, Buffer class_weights,
+                                                   Buffer p, Buffer losses, Into loss) {
   run(e, "softmax_cross_entropy_forward", {p, losses, loss.buffer},
       [&](cudaStream_t s) { cuda::softmax_cross_entropy_forward(shape, logits, labels, class_weights, p, losses, loss, s); });
 }
-void CudaBackend::do_softmax_cross_entropy_backward(Exec& e, SoftmaxShape shape, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss,
-                                                    Into dlogits) {
+void CudaBackend::do_softmax_cross_entropy_backward(Exec& e, SoftmaxShape shape, Buffer p, Buffer labels, Buffer class_weights,
+                                                    Buffer dloss, Into dlogits) {
   run(e, "softmax_cross_entropy_backward", {dlogits.buffer},
       [&](cudaStream_t s) { cuda::softmax_cross_entropy_backward(shape, p, labels, class_weights, dloss, dlogits, s); });
 }
@@ -76,7 +76,8 @@ void CudaBackend::do_all_finite(Exec& e, Buffer x, Buffer finite) {
   run(e, "all_finite", {}, [&](cudaStream_t s) { cuda::all_finite(x, finite, s); });
 }
 
-void CudaBackend::do_augment(Exec& e, const AugmentShape& shape, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre, Buffer y) {
+void CudaBackend::do_augment(Exec& e, const AugmentShape& shape, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre,
+                             Buffer y) {
   run(e, "augment", {y}, [&](cudaStream_t s) {
     auto* draws = static_cast<AugmentImage*>(static_cast<CudaExec&>(e).draws(int64_t(images.size_bytes())));
     upload_bytes(images.data(), draws, int64_t(images.size_bytes()));

@@ -80,9 +80,13 @@ cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t a_op, cublasOper
     // Both operands as float, k innermost.
     std::vector<float> a(size_t(m) * size_t(k)), b(size_t(n) * size_t(k));
     for (int i = 0; i < m; ++i)
-      for (int p = 0; p < k; ++p) a[size_t(i) * size_t(k) + size_t(p)] = load(A, a_type, ta ? size_t(i) * size_t(lda) + size_t(p) : size_t(p) * size_t(lda) + size_t(i));
+      for (int p = 0; p < k; ++p)
+        a[size_t(i) * size_t(k) + size_t(p)] =
+            load(A, a_type, ta ? size_t(i) * size_t(lda) + size_t(p) : size_t(p) * size_t(lda) + size_t(i));
     for (int j = 0; j < n; ++j)
-      for (int p = 0; p < k; ++p) b[size_t(j) * size_t(k) + size_t(p)] = load(B, b_type, tb ? size_t(p) * size_t(ldb) + size_t(j) : size_t(j) * size_t(ldb) + size_t(p));
+      for (int p = 0; p < k; ++p)
+        b[size_t(j) * size_t(k) + size_t(p)] =
+            load(B, b_type, tb ? size_t(p) * size_t(ldb) + size_t(j) : size_t(j) * size_t(ldb) + size_t(p));
     for (int j = 0; j < n; ++j)
       for (int i = 0; i < m; ++i) {
         const float *x = &a[size_t(i) * size_t(k)], *y = &b[size_t(j) * size_t(k)];

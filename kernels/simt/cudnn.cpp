@@ -1,5 +1,6 @@
 // Stand-in for cuDNN's backend API: descriptors are bags of attributes, finalize() checks what the real library checks, and a plan is its
-// graph, executed by cudnn_execute.cpp. Its heuristics offer one engine that must be passed over, one that does not build, and one that works.
+// graph, executed by cudnn_execute.cpp. Its heuristics offer one engine that must be passed over, one that does not build, and one that
+// works.
 #include "cudnn.h"
 
 #include <algorithm>
@@ -37,7 +38,8 @@ size_t width_of(cudnnBackendAttributeType_t t) {
 // The three descriptors of a convolution and its attributes, whichever direction.
 cudnnStatus_t check_convolution(const ConvRoles& c) {
   if (!c.x || !c.w || !c.y || !c.conv) return bad("a convolution lacks a descriptor");
-  const auto x = c.x->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS), w = c.w->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS), y = c.y->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS);
+  const auto x = c.x->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS), w = c.w->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS),
+             y = c.y->numbers(CUDNN_ATTR_TENSOR_DIMENSIONS);
   const auto pre = c.conv->numbers(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), post = c.conv->numbers(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS);
   const auto stride = c.conv->numbers(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES), dilation = c.conv->numbers(CUDNN_ATTR_CONVOLUTION_DILATIONS);
   if (x.size() != 4 || w.size() != 4 || y.size() != 4 || pre.size() != 2 || post.size() != 2 || stride.size() != 2 || dilation.size() != 2)
@@ -45,7 +47,8 @@ cudnnStatus_t check_convolution(const ConvRoles& c) {
   if (x[0] != y[0] || x[1] != w[1] || y[1] != w[0]) return bad("the channels or images of a convolution do not agree");
   for (size_t i = 0; i < 2; ++i)
     if (y[2 + i] != (x[2 + i] + pre[i] + post[i] - dilation[i] * (w[2 + i] - 1) - 1) / stride[i] + 1)
-      return bad("the output of a convolution has size " + std::to_string(y[2 + i]) + ", which is not what its input, window, stride and padding give");
+      return bad("the output of a convolution has size " + std::to_string(y[2 + i]) +
+                 ", which is not what its input, window, stride and padding give");
   return CUDNN_STATUS_SUCCESS;
 }
 
@@ -100,8 +103,8 @@ cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t d) {
   delete static_cast<Bag*>(d);
   return CUDNN_STATUS_SUCCESS;
 }
-cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, int64_t count,
-                                       const void* values) {
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type,
+                                       int64_t count, const void* values) {
   Bag& b = *static_cast<Bag*>(d);
   if (b.final) return bad("an attribute is set after finalize");
   if (count < 1 || !values) return bad("an attribute without a value");
@@ -124,7 +127,8 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t d) {
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR:
     case CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_FILTER_DESCRIPTOR: status = check_convolution(roles_of(b)); break;
     case CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR:
-      if (!b.bag(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH) || !b.has(CUDNN_ATTR_ENGINEHEUR_MODE)) status = bad("heuristics need a graph and a mode");
+      if (!b.bag(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH) || !b.has(CUDNN_ATTR_ENGINEHEUR_MODE))
+        status = bad("heuristics need a graph and a mode");
       break;
     case CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR: {
       const Bag* config = b.bag(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG);
@@ -138,8 +142,8 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t d) {
   return status;
 }
 
-cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t, int64_t room,
-                                       int64_t* count, void* values) {
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t,
+                                       int64_t room, int64_t* count, void* values) {
   const Bag& b = *static_cast<const Bag*>(d);
   switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: {

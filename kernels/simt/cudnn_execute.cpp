@@ -71,7 +71,8 @@ struct Convolution {
           for (int64_t r = 0; r < w.h; ++r)
             for (int64_t s = 0; s < w.w; ++s) {
               const int64_t i = p * stride_h - pad_h + r, j = q * stride_w - pad_w + s;
-              if (i >= 0 && i < x.h && j >= 0 && j < x.w) f(((n * x.h + i) * x.w + j) * x.c, (r * w.w + s) * x.c, ((n * y.h + p) * y.w + q) * y.c);
+              if (i >= 0 && i < x.h && j >= 0 && j < x.w)
+                f(((n * x.h + i) * x.w + j) * x.c, (r * w.w + s) * x.c, ((n * y.h + p) * y.w + q) * y.c);
             }
   }
   int64_t filter_stride() const { return w.h * w.w * w.c; }  // from one output channel to the next
@@ -150,8 +151,16 @@ struct Program {
 
 View view_of(const Bag& t) {
   const auto d = t.numbers(CUDNN_ATTR_TENSOR_DIMENSIONS), s = t.numbers(CUDNN_ATTR_TENSOR_STRIDES);
-  View v{.type = t.values<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE).at(0), .uid = t.numbers(CUDNN_ATTR_TENSOR_UNIQUE_ID).at(0), .n = d.at(0), .c = d.at(1),
-         .h = d.at(2), .w = d.at(3), .sn = s.at(0), .sc = s.at(1), .sh = s.at(2), .sw = s.at(3)};
+  View v{.type = t.values<cudnnDataType_t>(CUDNN_ATTR_TENSOR_DATA_TYPE).at(0),
+         .uid = t.numbers(CUDNN_ATTR_TENSOR_UNIQUE_ID).at(0),
+         .n = d.at(0),
+         .c = d.at(1),
+         .h = d.at(2),
+         .w = d.at(3),
+         .sn = s.at(0),
+         .sc = s.at(1),
+         .sh = s.at(2),
+         .sw = s.at(3)};
   v.is_virtual = t.has(CUDNN_ATTR_TENSOR_IS_VIRTUAL) && t.values<char>(CUDNN_ATTR_TENSOR_IS_VIRTUAL).at(0);
   return v;
 }
@@ -166,13 +175,15 @@ std::string bind(View& v, const Bag& tensor, const Bag& pack) {
   v.data = pointers.at(size_t(it - uids.begin()));
   if (!on_device(v.data, size_t(v.bytes()))) return concat("tensor ", v.uid, " does not lie in device memory in full");
   const int64_t alignment = tensor.numbers(CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT).at(0);
-  if (reinterpret_cast<uintptr_t>(v.data) % uintptr_t(alignment) != 0) return concat("tensor ", v.uid, " is not aligned to ", alignment, " bytes as it says");
+  if (reinterpret_cast<uintptr_t>(v.data) % uintptr_t(alignment) != 0)
+    return concat("tensor ", v.uid, " is not aligned to ", alignment, " bytes as it says");
   return "";
 }
 
 bool has_clip(const Bag& graph) {
   for (const Bag* op : graph.bags(CUDNN_ATTR_OPERATIONGRAPH_OPS))
-    if (op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR && op->bag(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR)->has(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP))
+    if (op->type == CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR &&
+        op->bag(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR)->has(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP))
       return true;
   return false;
 }
@@ -198,7 +209,8 @@ std::vector<int64_t> offered_engines(const Bag& graph, cudnnBackendHeurMode_t mo
   if (mode == CUDNN_HEUR_MODE_FALLBACK) return {kGenericEngine};
   const Bag* first = graph.bags(CUDNN_ATTR_OPERATIONGRAPH_OPS).at(0);
   const ConvRoles c = roles_of(*first);
-  if (has_clip(graph) || view_of(*c.w).type != view_of(*c.x).type) return {};  // the real ones have none that sums half types into a float filter
+  if (has_clip(graph) || view_of(*c.w).type != view_of(*c.x).type)
+    return {};  // the real ones have none that sums half types into a float filter
   if (view_of(*c.x).type == CUDNN_DATA_FLOAT) return {kTf32Engine, kBrokenEngine, kGoodEngine};
   return {kBrokenEngine, kGoodEngine};
 }
@@ -213,7 +225,8 @@ std::string execute(cudaStream_t stream, const Bag& plan, const Bag& pack) {
   c.x = view_of(*roles.x), c.w = view_of(*roles.w), c.y = view_of(*roles.y);
   for (const auto& [view, bag] : {std::pair{&c.x, roles.x}, {&c.w, roles.w}, {&c.y, roles.y}})
     if (const std::string problem = bind(*view, *bag, pack); !problem.empty()) return problem;
-  const auto pad = roles.conv->numbers(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS), stride = roles.conv->numbers(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
+  const auto pad = roles.conv->numbers(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS),
+             stride = roles.conv->numbers(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES);
   c.pad_h = pad.at(0), c.pad_w = pad.at(1), c.stride_h = stride.at(0), c.stride_w = stride.at(1);
   program.result = program.direction == CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR         ? c.y
                    : program.direction == CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR ? c.x
@@ -221,9 +234,12 @@ std::string execute(cudaStream_t stream, const Bag& plan, const Bag& pack) {
   for (size_t i = 1; i < ops.size(); ++i) {
     const Bag& op = *ops[i];
     if (op.type != CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR) return "only pointwise operations can follow a convolution";
-    if (view_of(*op.bag(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)).uid != program.result.uid) return "an operation does not read what the one before wrote";
+    if (view_of(*op.bag(CUDNN_ATTR_OPERATION_POINTWISE_XDESC)).uid != program.result.uid)
+      return "an operation does not read what the one before wrote";
     const Bag* what = op.bag(CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR);
-    Pointwise p{.mode = what->values<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE).at(0), .b = {}, .clip = std::numeric_limits<float>::infinity()};
+    Pointwise p{.mode = what->values<cudnnPointwiseMode_t>(CUDNN_ATTR_POINTWISE_MODE).at(0),
+                .b = {},
+                .clip = std::numeric_limits<float>::infinity()};
     if (what->has(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP)) p.clip = float(what->values<double>(CUDNN_ATTR_POINTWISE_RELU_UPPER_CLIP).at(0));
     if (const Bag* b = op.bag(CUDNN_ATTR_OPERATION_POINTWISE_BDESC)) {
       p.b = view_of(*b);

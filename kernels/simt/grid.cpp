@@ -188,8 +188,9 @@ void Block::release_barrier() {
     Thread& t = threads_[i];
     if (t.state != State::at_barrier) continue;
     if (site && !(*site == t.site) && !error_)
-      error_ = std::make_exception_ptr(Error(ErrorKind::failed, concat("threads of one block met at two different __syncthreads(): ", site->file, ":",
-                                                                      site->line, " and ", t.site.file, ":", t.site.line)));
+      error_ =
+          std::make_exception_ptr(Error(ErrorKind::failed, concat("threads of one block met at two different __syncthreads(): ", site->file,
+                                                                  ":", site->line, " and ", t.site.file, ":", t.site.line)));
     site = &t.site;
     make_ready(int(i));
   }
@@ -201,7 +202,8 @@ uint64_t Block::collective(uint32_t mask, Collective what, uint64_t value, int s
   const InEmulator in;
   const int thread = running_thread.thread, lane = thread % kWarp, first = thread - lane;
   const int lanes = std::min<int>(kWarp, int(threads_.size()) - first);
-  if (!(mask >> lane & 1)) kernel_error(concat("lane ", lane, " calls a warp collective whose mask leaves it out, at ", site.file, ":", site.line));
+  if (!(mask >> lane & 1))
+    kernel_error(concat("lane ", lane, " calls a warp collective whose mask leaves it out, at ", site.file, ":", site.line));
   if (lanes < kWarp && mask != 0xffffffffu && (mask >> lanes) != 0)
     kernel_error(concat("the mask of a warp collective names lanes that the block does not have, at ", site.file, ":", site.line));
   Thread& t = threads_[size_t(thread)];

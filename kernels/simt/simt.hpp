@@ -1,4 +1,5 @@
-// defines: what a kernel finds when g++ compiles it: threadIdx, __syncthreads(), shuffles, atomics, launch(). The threads themselves: grid.hpp
+// defines: what a kernel finds when g++ compiles it: threadIdx, __syncthreads(), shuffles, atomics, launch(). The threads themselves:
+// grid.hpp
 #pragma once
 
 #include <bit>
@@ -81,10 +82,11 @@ T __shfl_up_sync(unsigned mask, T value, unsigned by, int width = 32, PTRAIN_SIT
   return ptrain::simt::shuffle(mask, value, ptrain::simt::lane_index() - int(by), width, {file, line});
 }
 
-#define PTRAIN_ATOMIC(name, expression)                                                                                \
-  template <class T>                                                                                                   \
-  [[gnu::noinline, gnu::no_sanitize("thread")]] T name(T* p, std::type_identity_t<T> v) {                               \
-    return ptrain::simt::atomically(p, __builtin_return_address(0), [v](T old) __attribute__((no_sanitize("thread"))) { return T(expression); }); \
+#define PTRAIN_ATOMIC(name, expression)                                                                               \
+  template <class T>                                                                                                  \
+  [[gnu::noinline, gnu::no_sanitize("thread")]] T name(T* p, std::type_identity_t<T> v) {                             \
+    return ptrain::simt::atomically(                                                                                  \
+        p, __builtin_return_address(0), [v](T old) __attribute__((no_sanitize("thread"))) { return T(expression); }); \
   }
 PTRAIN_ATOMIC(atomicAdd, old + v)
 PTRAIN_ATOMIC(atomicSub, old - v)

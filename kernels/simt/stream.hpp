@@ -8,8 +8,8 @@
 
 namespace ptrain::simt {
 
-// The stand-in has three devices. They differ in the schedule of their threads only: 0 forward, 1 reverse, 2 random. On device 2 streams are
-// lazy as well: work runs when somebody waits for it, so that a missing wait is a wrong result.
+// The stand-in has three devices. They differ in the schedule of their threads only: 0 forward, 1 reverse, 2 random. On device 2 streams
+// are lazy as well: work runs when somebody waits for it, so that a missing wait is a wrong result.
 constexpr int kDevices = 3;
 
 // Runs `work` after all that is on the stream, at once (devices 0 and 1) or when waited for; while the stream is captured it becomes

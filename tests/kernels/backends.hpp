@@ -16,7 +16,8 @@ struct Target {
   std::shared_ptr<Backend> backend;
   DType dtype = DType::float32;
   bool is_reference = false;  // sums in double
-  bool is_cuda = false;       // its libraries round to half types between the parts of an operation, and filter gradients before they are widened
+  bool is_cuda =
+      false;  // its libraries round to half types between the parts of an operation, and filter gradients before they are widened
 
   std::string name() const { return backend->name() + " " + str(dtype); }
 };
@@ -168,9 +169,11 @@ class Trial {
     check(what, g, want, tolerance(target_, terms, size, g.buffer.dtype));
   }
 
-  // Runs op(Into) twice: to overwrite NaN, and to add to numbers that are there. `between`: what is written or added has been rounded to that type.
+  // Runs op(Into) twice: to overwrite NaN, and to add to numbers that are there. `between`: what is written or added has been rounded to
+  // that type.
   template <class F>
-  void check_into(const char* what, DType t, const std::vector<double>& want, int64_t terms, double size, F&& op, const DType* between = nullptr) {
+  void check_into(const char* what, DType t, const std::vector<double>& want, int64_t terms, double size, F&& op,
+                  const DType* between = nullptr) {
     const Guarded& fresh = output(int64_t(want.size()), t);
     op(Into{fresh, Accumulate::no});
     check(what, fresh, want, tolerance(target_, terms, size, between ? *between : t));

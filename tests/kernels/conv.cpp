@@ -72,8 +72,10 @@ TEST_CASE("conv forward and both gradients are sums over all products") {
       t.backend().conv_forward(t.exec(), s, x, w, got);
       t.check("y", got, y, s.r * s.s * s.c);
       const DType type = t.dtype(), *between = target.is_cuda ? &type : nullptr;
-      t.check_into("dx", t.dtype(), dx, s.r * s.s * s.k, 1, [&](Into d) { t.backend().conv_backward_data(t.exec(), s, dy, w, d); }, between);
-      t.check_into("dw", t.dtype(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); }, between);
+      t.check_into(
+          "dx", t.dtype(), dx, s.r * s.s * s.k, 1, [&](Into d) { t.backend().conv_backward_data(t.exec(), s, dy, w, d); }, between);
+      t.check_into(
+          "dw", t.dtype(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); }, between);
       if (t.wide() != t.dtype())
         t.check_into("float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1,
                      [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); }, between);

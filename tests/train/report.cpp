@@ -143,6 +143,7 @@ TEST_CASE("an experiment becomes one page with every section and nothing from el
     CHECK_MESSAGE((target.starts_with("data:") || target.starts_with("#")), target);
   }
   CHECK(unbalanced(html) == "");
+  CHECK(html.find("Cannot be told apart from the best: resnet50.") != std::string::npos);
   for (const char* phrase : {"not a medical device", "one hospital", "prefers-color-scheme", "@media print", "ptrain-convert densenet121",
                              "not trained", "mobilenet_v2", "block_12_expand", "fine-tune-lr = 1e-05"})
     CHECK_MESSAGE(html.find(phrase) != std::string::npos, phrase);

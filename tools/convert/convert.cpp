@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "layers/weight_file.hpp"
+#include "nets/nets.hpp"
 #include "tools/convert/channel.hpp"
 #include "tools/convert/keras_zip.hpp"
 #include "tools/convert/official_files.hpp"
@@ -138,7 +139,10 @@ void write_attributes(WeightFileWriter& w, const ConvertOptions& o, const Conver
   w.attribute("net", net.net);
   w.attribute("top", int64_t(net.top));
   w.attribute("input_size", std::vector<int64_t>{height, width});
-  w.attribute("preprocessing", net.preprocessing);
+  std::string preprocessing = o.preprocessing.empty() ? r.plan.preprocessing : o.preprocessing;
+  if (preprocessing.empty()) preprocessing = net.preprocessing;
+  preprocess_of(preprocessing);  // throws when there is none of that name
+  w.attribute("preprocessing", preprocessing);
   w.attribute("converted_from", o.file.filename().string());
   w.attribute("converted_dialect", r.plan.dialect);
   if (!r.plan.keras_version.empty()) w.attribute("keras_version", r.plan.keras_version);

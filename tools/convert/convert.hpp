@@ -15,6 +15,7 @@ struct ConvertOptions {
   std::filesystem::path out;  // empty: only check
   std::string net = "auto";   // or a name
   bool allow_unused = false;
+  std::string preprocessing;         // of the images; "": what the file says, or as the net
   std::vector<std::string> classes;  // names for the outputs of a user's head
 };
 

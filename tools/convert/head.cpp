@@ -1,8 +1,12 @@
 #include "tools/convert/head.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <set>
 
+#include "nets/nets.hpp"
 #include "tools/convert/model_config.hpp"
 
 namespace ptrain::convert {
@@ -114,16 +118,41 @@ std::string check_config(const ModelConfig& config, Head& head, std::vector<std:
   return "";
 }
 
-void note_preprocessing(const ModelConfig& config, const NetLayout& net, std::vector<std::string>& notes) {
+// "rescale S O" when the one layer that changes pixels before the base is a Rescaling that the net's own preprocessing is not; else "".
+std::string rescaling_of(const ConfigLayer& l, const NetLayout& net) {
+  if ((l.scale.size() != 1 && l.scale.size() != 3) || (l.offset.size() != 1 && l.offset.size() != 3)) return "";
+  const Preprocess own = preprocess_of(net.preprocessing);
+  std::string scale, offset;
+  bool same = !own.bgr;
+  for (size_t c = 0; c < 3; ++c) {
+    const double s = l.scale[c % l.scale.size()], o = l.offset[c % l.offset.size()];
+    same = same && std::fabs(s - own.scale[c]) <= 1e-6 * std::fabs(s) && std::fabs(o - own.shift[c]) <= 1e-6;
+    scale += fmt::format(" {}", float(s)), offset += fmt::format(" {}", float(o));
+  }
+  return same ? "" : "rescale" + scale + offset;
+}
+
+// What the model does with its images before the base.
+void read_preprocessing(const ModelConfig& config, const NetLayout& net, HeadSearch& s) {
   std::string own;
+  const ConfigLayer* rescaling = nullptr;
   for (const ConfigLayer& l : config.layers) {
     if (net.find(l.name) >= 0 || l.kind == "Conv2D") break;
-    if (l.kind != "InputLayer" && l.kind != "ZeroPadding2D" && !l.kind.empty())
-      own += (own.empty() ? "" : ", ") + l.kind + " '" + l.name + "'";
+    if (l.kind == "InputLayer" || l.kind == "ZeroPadding2D" || l.kind.starts_with("Random") || l.kind.empty()) continue;
+    if (l.kind == "Rescaling" && !rescaling && own.empty()) rescaling = &l;
+    else own += (own.empty() ? "" : ", ") + l.kind + " '" + l.name + "'";
   }
+  if (rescaling && own.empty()) {
+    s.preprocessing = rescaling_of(*rescaling, net);
+    if (!s.preprocessing.empty())
+      s.notes.push_back("images are prepared as the layer '" + rescaling->name + "' does it, and not as " + net.keras_net + " wants them (" +
+                        net.preprocessing + ")");
+    return;
+  }
+  if (rescaling) own = "Rescaling '" + rescaling->name + "', " + own;
   if (!own.empty())
-    notes.push_back("layers before the base are left out: " + own + ". ptrain prepares images as " + net.keras_net + " wants them (" +
-                    net.preprocessing + ")");
+    s.notes.push_back("layers before the base are left out: " + own + ". ptrain prepares images as " + net.keras_net + " wants them (" +
+                      net.preprocessing + "); where these layers do something else, say so with --preprocessing");
 }
 
 }  // namespace
@@ -133,7 +162,7 @@ HeadSearch find_head(const Match& match, const Source& source) {
   const NetLayout& net = *match.layout;
   const ModelConfig config = source.config ? parse_config(*source.config) : ModelConfig{};
   if (config.height >= net.min_size && config.width >= net.min_size) s.height = config.height, s.width = config.width;
-  if (!config.layers.empty()) note_preprocessing(config, net, s.notes);
+  if (!config.layers.empty()) read_preprocessing(config, net, s);
   if (net.top) return s;
 
   Head head;

@@ -23,6 +23,7 @@ struct HeadSearch {
   std::optional<Head> head;
   std::string why_not;             // when dense layers are there that are no such head
   std::vector<std::string> notes;  // for the report
+  std::string preprocessing;       // "rescale S O" when the model's own layers do that; "": as the net
   int64_t height = 0, width = 0;   // of the model's input, when its configuration says so
 };
 

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <iostream>
 
+#include "nets/nets.hpp"
+#include "tools/convert/official_files.hpp"
 #include "tools/convert/report.hpp"
 
 namespace {
@@ -22,6 +24,22 @@ constexpr char kExamples[] =
     "  ptrain-convert unknown.h5 --check\n"
     "exit codes: 0 converted, 2 wrong usage, 4 refused";
 
+// For tools/fetch-weights. Files that are no longer published are left out.
+void list_official() {
+  const std::vector<NetLayout> layouts = all_layouts();
+  for (const OfficialFile& f : official_files())
+    if (*f.path)
+      std::cout << find_layout(layouts, f.keras_net).net << '\t' << (f.top ? "top" : "notop") << '\t' << f.path << '\t' << (*f.md5 ? f.md5 : "-")
+                << '\t' << (f.bytes ? std::to_string(f.bytes) : "-") << '\n';
+  throw CLI::Success();
+}
+
+void check_preprocessing(const std::string& mode) try {
+  preprocess_of(mode);
+} catch (const Error& e) {
+  fail(ErrorKind::usage, "--preprocessing: ", e.what());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -36,9 +54,12 @@ int main(int argc, char** argv) {
   app.add_option("--net", options.net, "vgg16, mobilenet_v2, densenet121, inception_v3, resnet50, or auto: find out")
       ->capture_default_str();
   app.add_option("--classes", options.classes, "names of a classifier's outputs, in order")->delimiter(',');
+  app.add_option("--preprocessing", options.preprocessing,
+                 "how a classifier wants its images: caffe, tf, torch, or 'rescale S O' for v*S+O of values 0 to 255 (the net's own unless given)");
   app.add_flag("--allow-unused", options.allow_unused, "leave out tensors that do not belong to the net");
   app.add_flag("--check", check, "report only, write nothing");
   app.add_flag("--json", json, "the report as JSON on standard output");
+  app.add_flag_callback("--list-official", list_official, "print the table of official files (net, variant, path, md5, bytes) and end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -47,6 +68,7 @@ int main(int argc, char** argv) {
   }
   try {
     if (out.empty() && !check) fail(ErrorKind::usage, "--out W.h5 is missing (or --check, to write nothing)");
+    if (!options.preprocessing.empty()) check_preprocessing(options.preprocessing);
     options.file = file;
     if (!check) options.out = out;
     const ConvertReport report = convert::convert(options, all_layouts());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace ptrain::convert {
 namespace {
@@ -131,8 +132,9 @@ std::string listing(const std::vector<std::string>& lines) {
   return text;
 }
 
-bool better(const Match& a, const Match& b) {
+bool better(const Match& a, const Match& b, const std::string& asked) {
   if (a.complete() != b.complete()) return a.complete();
+  if (const bool is_asked = a.layout->keras_net == asked; a.complete() && is_asked != (b.layout->keras_net == asked)) return is_asked;
   if (a.complete()) return a.layout->tensors.size() > b.layout->tensors.size();  // with top rather than without
   return a.fitting * b.layout->tensors.size() > b.fitting * a.layout->tensors.size();  // by the share that fits
 }
@@ -157,6 +159,7 @@ bool better(const Match& a, const Match& b) {
 Match find_match(const std::vector<NetLayout>& layouts, const Source& source, const std::string& asked) {
   if (source.layers.empty()) fail(ErrorKind::weights, "no layer in the file has weights: nothing would be loaded");
   std::optional<Match> best;
+  std::set<std::string> complete;
   for (const NetLayout& net : layouts)
     for (const Naming* naming : all_namings()) {
       if (*naming->keras_net && net.keras_net != naming->keras_net) continue;
@@ -164,8 +167,14 @@ Match find_match(const std::vector<NetLayout>& layouts, const Source& source, co
       std::optional<Match> m;
       if (attempt.twice()) m = one_copy(net, *naming, source);
       if (!m) m = attempt.take();
-      if (!best || better(*m, *best)) best = std::move(m);
+      if (m->complete()) complete.insert(net.keras_net);
+      if (!best || better(*m, *best, asked)) best = std::move(m);
     }
+  if (asked.empty() && complete.size() > 1) {
+    std::string nets;
+    for (const std::string& n : complete) nets += (nets.empty() ? "" : " and ") + n;
+    fail(ErrorKind::weights, "holds ", nets, "; say with --net which of them is wanted");
+  }
   if (!best->complete()) refuse(*best, source, asked);
   if (!asked.empty() && best->layout->keras_net != asked) {
     const auto wanted = std::find_if(layouts.begin(), layouts.end(), [&](const NetLayout& l) { return l.keras_net == asked; });

@@ -15,6 +15,14 @@ const json& at(const json& object, const char* key) {
 std::string text(const json& value) { return value.is_string() ? value.get<std::string>() : ""; }
 double number(const json& value) { return value.is_number() ? value.get<double>() : 0; }
 
+// A number, or a list of numbers.
+std::vector<double> numbers(const json& value) {
+  if (value.is_number()) return {value.get<double>()};
+  std::vector<double> list;
+  for (const json& v : value.is_array() ? value : json::array()) list.push_back(number(v));
+  return list;
+}
+
 // "relu", or {"class_name": "function", "config": "relu"}, or {"class_name": "ReLU", …}
 std::string activation_of(const json& config) {
   const json& a = at(config, "activation");
@@ -41,6 +49,7 @@ void read_layers(const json& model, ModelConfig& to, int depth) {
     ConfigLayer l{.kind = text(at(layer, "class_name")), .name = text(at(config, "name")), .activation = activation_of(config)};
     if (l.kind == "Dense")
       l.units = int64_t(number(at(config, "units"))), l.l2 = number(at(at(at(config, "kernel_regularizer"), "config"), "l2"));
+    if (l.kind == "Rescaling") l.scale = numbers(at(config, "scale")), l.offset = numbers(at(config, "offset"));
     if (l.kind == "Dropout") l.rate = number(at(config, "rate"));
     to.layers.push_back(std::move(l));
   }

@@ -12,6 +12,7 @@ struct ConfigLayer {
   std::string activation;  // of Dense and Activation; "" when there is none
   int64_t units = 0;       // Dense
   double rate = 0, l2 = 0;  // Dropout; kernel regularizer of Dense
+  std::vector<double> scale = {}, offset = {};  // Rescaling: one number, or one for each channel
 };
 
 struct ModelConfig {

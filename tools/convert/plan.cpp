@@ -41,6 +41,15 @@ void refuse_half_top(const Match& m, const Source& source, const std::vector<Net
   }
 }
 
+// Weights that belong neither to the net nor to the head.
+bool has_others(const Match& m, const Head& head, const Source& source) {
+  std::vector<char> used = m.used;
+  for (const Head::Dense& d : head.dense) used[size_t(d.layer)] = 1;
+  for (size_t i = 0; i < source.layers.size(); ++i)
+    if (!used[i] && !source.layers[i].tensors.empty()) return true;
+  return false;
+}
+
 // TensorFlow's graphs numbered the outputs of each operation; Keras 3 does not.
 bool has_colons(const Source& source) { return source.layers.front().tensors.front().name.find(':') != std::string::npos; }
 
@@ -90,7 +99,7 @@ std::vector<PlanTensor> tensors_of(const Plan& plan, const std::vector<NetLayout
 std::string to_text(const Plan& p) {
   json j{{"dialect", p.dialect}, {"keras_version", p.keras_version}, {"backend", p.backend}, {"net", p.net},       {"top", p.top},
          {"height", p.height},   {"width", p.width},                 {"unused", p.unused},   {"notes", p.notes},
-         {"old_names", p.old_names}};
+         {"old_names", p.old_names}, {"preprocessing", p.preprocessing}};
   if (p.head) j["head"] = {{"units", p.head->units}, {"dropout", p.head->dropout}, {"l2", p.head->l2}, {"classes", p.head->classes}};
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }
@@ -104,6 +113,7 @@ Plan plan_from_text(const std::string& text) try {
          .top = field<bool>(j, "top"),
          .height = field<int64_t>(j, "height"),
          .width = field<int64_t>(j, "width"),
+         .preprocessing = field<std::string>(j, "preprocessing"),
          .old_names = field<bool>(j, "old_names"),
          .head = {},
          .unused = field<std::vector<std::string>>(j, "unused"),
@@ -129,6 +139,10 @@ Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, co
   refuse_relatives(net, source);
   refuse_half_top(match, source, layouts);
   HeadSearch search = find_head(match, source);
+  if (search.head && options.allow_unused && has_others(match, *search.head, source)) {
+    search.head.reset();
+    search.why_not = "other layers with weights are left out, without which they would give other results";
+  }
 
   Routes r;
   r.plan = {.dialect = dialect_of(source, match),
@@ -138,6 +152,7 @@ Routes make_plan(const std::vector<NetLayout>& layouts, const Source& source, co
             .top = net.top,
             .height = search.height,
             .width = search.width,
+            .preprocessing = search.head ? search.preprocessing : "",
             .old_names = source.container == kLegacy && has_colons(source),
             .head = {},
             .unused = {},

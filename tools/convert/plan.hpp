@@ -17,6 +17,7 @@ struct Plan {
   std::string net;  // ptrain's name
   bool top = false;
   int64_t height = 0, width = 0;  // from the configuration; 0: native
+  std::string preprocessing;      // of a classifier whose own layers prepare images in another way; "": as the net
   bool old_names = false;         // a legacy weight file with names of Keras 1 or 2, as the official ones are
   struct HeadPlan {
     std::vector<int64_t> units;  // of the dense layers but the last

@@ -34,7 +34,7 @@ constexpr Mark kMarks[] = {
 }  // namespace
 
 std::string sniff(int fd) {
-  char start[4096] = {};
+  char start[(1 << 16) + 8] = {};  // a user block may be that long
   const ssize_t got = pread(fd, start, sizeof start, 0);
   const std::string_view bytes(start, got > 0 ? size_t(got) : 0);
   constexpr std::string_view kSignature = "\x89HDF\r\n\x1a\n"sv;

@@ -9,7 +9,7 @@ namespace {
 
 struct FeaturesOptions {
   std::string net, weights, images, npy, out, layer, pool = "none";
-  std::string device = "auto";
+  std::string device = "auto", conv = "direct";
   bool train_mode = false;
   int64_t threads = 0, image_size = 0;
 };
@@ -38,6 +38,7 @@ class Features {
     if (o_.images.empty() == o_.npy.empty()) fail(ErrorKind::usage, "one of --images and --npy is needed");
     if (o_.pool != "none" && o_.pool != "avg") fail(ErrorKind::usage, "--pool ", o_.pool, ": known are none, avg");
     check_layer();
+    choose_convolutions(memory_, o_.conv);
     params_.allocate(memory_, DType::float32);
     load();
     std::fprintf(stderr, "%s on %s\n", o_.net.c_str(), str(memory_->device()).c_str());
@@ -178,6 +179,7 @@ std::unique_ptr<Command> features_command(CLI::App& program) {
   command->option("--image-size", o->image_size, "height and width to which --images are resized (0: the net's own)");
   command->flag("--train-mode", o->train_mode, "batch norms use the statistics of the batch");
   command->option("--device", o->device, kDeviceHelp);
+  command->option("--conv", o->conv, kConvHelp);
   command->option("--threads", o->threads, "threads on the CPU (0: all processors)");
   command->run = [o] { Features(*o).run(); };
   return command;

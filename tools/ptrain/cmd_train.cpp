@@ -62,6 +62,7 @@ class Train {
       from = read_position(*state);
     }
     const std::shared_ptr<Memory> memory = open_device(choose_device(o_.device));
+    choose_convolutions(memory, o_.conv);
     const DType compute = compute_type(o_.precision, *memory);
 
     Manifest manifest = read_folder(o_.data.data, patient_rule(o_.data));

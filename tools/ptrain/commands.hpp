@@ -11,8 +11,11 @@ std::unique_ptr<Command> predict_command(CLI::App& program);
 std::unique_ptr<Command> explain_command(CLI::App& program);
 std::unique_ptr<Command> report_command(CLI::App& program);
 std::unique_ptr<Command> features_command(CLI::App& program);
+std::unique_ptr<Command> export_command(CLI::App& program);
 std::unique_ptr<Command> nets_command(CLI::App& program);
 std::unique_ptr<Command> doctor_command(CLI::App& program);
+std::unique_ptr<Command> bench_command(CLI::App& program);
 std::unique_ptr<Command> selftest_command(CLI::App& program);
+std::unique_ptr<Command> kernels_command(CLI::App& program);
 
 }  // namespace ptrain::cli

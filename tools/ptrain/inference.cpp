@@ -8,6 +8,7 @@ namespace {
 constexpr int64_t kDeviceBatch = 32;  // images in one pass where one image does not fill the device
 
 Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& memory) {
+  choose_convolutions(memory, o.conv);
   const DType compute = compute_type(o.precision, *memory);
   Model model = load_model(o.model, memory);
   set_precision(model, compute);
@@ -21,6 +22,7 @@ void bind(Command& c, InferenceOptions& o) {
   c.option("--model", o.model, "a trained model: RUN/best.h5, or a classifier that ptrain-convert wrote")->required()->option_text("MODEL.h5");
   c.option("--precision", o.precision, "fp32, bf16, fp16");
   c.option("--device", o.device, kDeviceHelp);
+  c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.flag("--json", o.json, "write JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");

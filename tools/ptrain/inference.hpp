@@ -7,7 +7,7 @@ namespace ptrain::cli {
 
 struct InferenceOptions {
   std::string model;
-  std::string precision = "fp32", device = "auto";
+  std::string precision = "fp32", device = "auto", conv = "auto";
   int64_t threads = 0;
   bool json = false, quiet = false;
 };

@@ -3,6 +3,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdio>
+
+#include "kernels/plugin.hpp"
+
+#include "kernels/cpu/conv_choice.hpp"
 
 namespace ptrain::cli {
 
@@ -52,13 +57,26 @@ void bind(Command& c, TrainOptions& o) {
   c.option("--image-size", o.image_size, "height and width of the net's input (0: its own, 224 or 299)");
   c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32)");
   c.option("--device", o.device, kDeviceHelp);
+  c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.option("--seed", o.seed, "of all random numbers");
   c.flag("--json", o.json, "write the result as JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");
 }
 
-Device choose_device(const std::string& text) { return text == "auto" ? Device{DeviceKind::cpu} : parse_device(text); }
+// A GPU without the library for it is a mistake that should be heard of; no GPU is not.
+Device choose_device(const std::string& text) {
+  if (text != "auto") return parse_device(text);
+  if (count_gpus().count == 0) return {DeviceKind::cpu};
+  if (!find_cuda_plugin().empty()) return {DeviceKind::cuda, 0};
+  std::fprintf(stderr, "there is a GPU, but this build has no library for it: the CPU is used (the preset 'cuda' builds that library)\n");
+  return {DeviceKind::cpu};
+}
+
+void choose_convolutions(const std::shared_ptr<Memory>& memory, const std::string& conv) {
+  const cpu::ConvChoice choice = cpu::parse_conv_choice(conv);
+  if (cpu::ConvAlgorithms* algorithms = cpu::conv_algorithms(memory->backend())) algorithms->choose(choice);
+}
 
 int choose_threads(int64_t asked) {
   if (asked < 0 || asked > 1024) fail(ErrorKind::usage, "--threads must lie in 0 … 1024, not ", asked);

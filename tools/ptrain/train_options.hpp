@@ -39,7 +39,7 @@ struct TrainOptions {
   double momentum = 0, weight_decay = 0;
   ScheduleOptions schedule;
   int64_t image_size = 0;  // 0: the net's own
-  std::string precision = "fp32", device = "auto";
+  std::string precision = "fp32", device = "auto", conv = "auto";
   int64_t threads = 0;     // 0: all processors
   uint64_t seed = 0;
   bool json = false, quiet = false;
@@ -51,6 +51,9 @@ void bind(Command& command, TrainOptions& options);
 inline constexpr const char* kDeviceHelp = "auto (a GPU when there is one), cpu, reference, cuda[:N], cuda-sim";
 // "auto", "cpu", … : a device that is there, or Error{device}.
 Device choose_device(const std::string& text);
+// --conv: how the cpu computes 3×3 convolutions; other devices are not touched. Error{usage} for a name that is not known.
+void choose_convolutions(const std::shared_ptr<Memory>& memory, const std::string& conv);
+inline constexpr const char* kConvHelp = "3x3 convolutions on the CPU: auto (Winograd by a fixed table of costs), direct, winograd, autotune (both are measured)";
 int choose_threads(int64_t asked);                  // 0: the processors that this process may use
 DType compute_type(const std::string& precision);  // fp32, bf16, fp16; Error{usage} for all others
 // The same for a device: Error{usage} for fp16 on a CPU, Error{device} for bf16 on a GPU that is too old.

@@ -93,9 +93,8 @@ std::string pairs(Page& page) {
   if (!list.is_array() || list.empty()) return "";
   std::vector<ForestRow> rows;
   std::string csv = csv_line({"a", "b", "auc_difference", "low", "high", "delong_p", "delong_p_holm", "mcnemar_p", "mcnemar_p_holm"});
-  Table t{
-      .titles = {"pair", "AUC difference", "DeLong p", "after Holm", "accuracy difference", "McNemar p", "after Holm", "told apart?"},
-      .rows = {}};
+  Table t{.titles = {"pair", "AUC difference", "DeLong p", "after Holm", "accuracy difference", "McNemar p", "after Holm", "told apart?"},
+          .rows = {}};
   double most = 0.01;
   for (size_t i = 0; i < list.size(); ++i) {
     const Json& pair = list[i];
@@ -155,7 +154,7 @@ std::string comparison_section(Page& page) {
     out += "<h3>The choice</h3>\n<p><b>" + escape(net) + "</b>: " + escape(text(run.all, "/choice/why")) + "</p>\n";
     std::string tied;
     for (const Json& one : at(run.all, "/choice/tied"))
-      if (one.is_string()) tied += (tied.empty() ? "" : ", ") + escape(one.get<std::string>());
+      if (one.is_string() && one != Json(net)) tied += (tied.empty() ? "" : ", ") + escape(one.get<std::string>());
     if (!tied.empty()) out += "<p>Cannot be told apart from the best: " + tied + ".</p>\n";
   }
   return out;

@@ -10,10 +10,11 @@ std::string mistakes_section(Page& page) {
   const Pictures& p = page.pictures;
   if (p.mistakes.empty()) return absent(p.missing.empty() ? "No mistakes to show." : "No pictures: " + escape(p.missing));
   std::string out = fmt::format(
-      "<p>The {} surest wrong decisions on the {} part. Beside each film is where the net saw its decision (Grad-CAM, yellow is most). A "
+      "<p>The {} surest wrong decisions on the {} part{}. Beside each film is where the net saw its decision (Grad-CAM, yellow is most). A "
       "map shows what moved the score; it is no proof that the net "
       "looked at the disease, and a wrong label is as possible as a wrong decision.</p>\n<div class=\"mistakes\">\n",
-      p.mistakes.size(), p.mistakes.front().part);
+      p.mistakes.size(), p.mistakes.front().part,
+      page.run.binary() && std::isfinite(page.run.threshold()) ? ", made at the threshold " + fixed(page.run.threshold(), 3) : "");
   for (const Mistake& m : p.mistakes) {
     out += "<div class=\"mistake\"><div class=\"two\">" +
            fmt::format("<img alt=\"film\" src=\"{}\"><img alt=\"film with Grad-CAM\" src=\"{}\"></div>", data_uri("image/jpeg", m.film),

@@ -85,6 +85,8 @@ svg text{font-size:14.5px}.films{grid-template-columns:repeat(4,1fr)}
 --c3:#a6558a;--c4:#7d6a00;--c5:#4b5563;--warn:#000;--warnbg:#fff}
 body{max-width:none;padding:0;font-size:10.5pt}section{border:0;border-top:1px solid #bbb;border-radius:0;padding:10px 0;margin:0}
 nav,.csv{display:none}
+.pair{grid-template-columns:1fr 1fr}.tiles{grid-template-columns:repeat(4,1fr)}.tile b{font-size:1.3rem}
+table{font-size:8.5pt}th{min-width:0}th,td{padding:.25em .4em}td.text:first-child{min-width:6.5em}
 h2,h3{break-after:avoid}figure,tr,.mistake,.tile{break-inside:avoid}details>*{display:block}
 *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 )css";

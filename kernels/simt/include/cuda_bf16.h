@@ -1,4 +1,5 @@
-// defines: __nv_bfloat16 and the few functions of it that ptrain uses, for cuda-sim. Every operation is one in float, rounded to nearest even.
+// defines: __nv_bfloat16 and the few functions of it that ptrain uses, for cuda-sim. Every operation is one in float, rounded to nearest
+// even.
 #pragma once
 
 #include "kernels/dtype.hpp"

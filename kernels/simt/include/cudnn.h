@@ -1,4 +1,5 @@
-// defines: the part of cuDNN's backend API that ptrain uses, for cuda-sim: kernels/simt/cudnn.cpp executes it. Names and values are NVIDIA's.
+// defines: the part of cuDNN's backend API that ptrain uses, for cuda-sim: kernels/simt/cudnn.cpp executes it. Names and values are
+// NVIDIA's.
 #pragma once
 
 #include "cuda_runtime.h"

@@ -1,0 +1,63 @@
+// defines: Meter, which counts what the memory accesses of emulated kernels would cost a GPU
+//
+// The kernels are compiled with -fsanitize=thread, so that g++ puts a call before every access; libtsan is not linked, meter.cpp has the
+// calls. An access of a warp is the n-th time that its lanes come to the same place of the code. Loops that lanes leave at different turns can
+// pair accesses that a GPU would not: figures at the edges of an image are a little off.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "kernels/simt/grid.hpp"
+
+namespace ptrain::cuda::ladder {
+
+struct Figures {
+  int64_t launches = 0;
+  int64_t accesses = 0;               // of warps to global memory
+  int64_t sectors = 0;                // of 32 bytes that these take
+  int64_t lanes = 0;                  // that take part in them
+  int64_t wanted = 0;                 // bytes that the lanes ask for, each once an access
+  int64_t touched = 0;                // bytes of the sectors of each launch, counted once: what memory must move at least
+  int64_t shared_accesses = 0;        // of warps to shared memory
+  int64_t wavefronts = 0, least_wavefronts = 0;
+  int64_t barriers = 0;
+  int64_t shared_bytes = 0;           // of one block
+};
+
+class Meter : public simt::Observer {
+ public:
+  Meter();
+  ~Meter() override;
+  Figures figures;
+
+  void access(const void* p, size_t bytes, const void* caller);
+  void grid_begins(const simt::Grid& grid) override;
+  void grid_ends() override;
+  void block_ends() override;
+  void barrier() override { ++figures.barriers; }
+  void atomic(void* p, size_t bytes, const void* caller) override { access(p, bytes, caller); }
+
+ private:
+  struct Lane {
+    uint64_t address;
+    uint32_t bytes;
+  };
+  struct Key {  // one access of a warp
+    const void* place;
+    int warp, turn;
+    bool shared;
+    auto operator<=>(const Key&) const = default;
+  };
+  void count_global(const std::vector<Lane>& lanes);
+  void count_shared(const std::vector<Lane>& lanes);
+
+  std::map<Key, std::vector<Lane>> block_;
+  std::vector<std::unordered_map<const void*, int>> turns_;  // of each thread, at each place
+  std::unordered_set<uint64_t> touched_;                     // sectors of this launch
+};
+
+}  // namespace ptrain::cuda::ladder

@@ -1,0 +1,183 @@
+#include "tools/ptrain/bench_run.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/meta/meta.hpp"
+#include "layers/formula.hpp"
+#include "tools/ptrain/bench_profile.hpp"
+#include "tools/ptrain/train_options.hpp"
+
+namespace ptrain::cli {
+namespace {
+
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+double cpu_seconds() {
+  rusage u{};
+  getrusage(RUSAGE_SELF, &u);
+  const auto s = [](const timeval& t) { return double(t.tv_sec) + 1e-6 * double(t.tv_usec); };
+  return s(u.ru_utime) + s(u.ru_stime);
+}
+
+FitOptions fit_options_of(const BenchCase& b) {
+  FitOptions o;
+  o.batch = b.batch;
+  o.bn = b.mode == "full" ? BnMode::train : parse_bn_mode(b.bn);
+  o.compute = compute_type(b.precision);
+  return o;
+}
+
+// A model with formula weights and a few batches of random pictures of three channels.
+class Subject {
+ public:
+  explicit Subject(const BenchCase& b) : Subject(b, open_device({DeviceKind::cpu})) {}
+  Subject(const BenchCase& b, std::shared_ptr<Memory> memory) : fit_(fit_options_of(b)), memory_(std::move(memory)), model_(spec(b), memory_) {
+    choose_convolutions(memory_, b.conv);
+    load_base(model_, "formula", 0);
+    if (!memory_->backend().supports(fit_.compute)) fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
+    set_precision(model_, fit_.compute);
+    const size_t layers = model_.base_layers().size();
+    freeze(model_, {.name = "", .cut = b.mode == "full" ? 0 : b.mode == "fine-tune" ? cut_for_top_fraction(model_, 0.3) : layers}, fit_.bn);
+    const int64_t h = model_.spec.height, w = model_.spec.width;
+    for (int64_t i = 0; i < 2 * b.batch; ++i) pictures_.push_back(formula_picture(h, w, concat(i)));
+  }
+
+  Model& model() { return model_; }
+  const FitOptions& fit() const { return fit_; }
+  const std::shared_ptr<Memory>& memory() const { return memory_; }
+  ImageSource source(const AugmentOptions& augment) {
+    const bool changes = !(augment == AugmentOptions{});
+    return shown_source(model_, augment, [this, augment, changes](int64_t i) {
+      const int64_t h = model_.spec.height, w = model_.spec.width;
+      return Shown{{pictures_[size_t(i)].data(), h, w, 3, {}}, changes ? draw_augmentation(augment, 0, 0, i, h, w) : AugmentImage{}};
+    });
+  }
+  StepInput batch(int64_t step) const {
+    StepInput in{.images = {}, .labels = {}, .epoch = uint32_t(step)};
+    for (int64_t i = 0; i < fit_.batch; ++i) in.images.push_back(step % 2 * fit_.batch + i), in.labels.push_back(int32_t(i % 2));
+    return in;
+  }
+
+  // Multiply-adds of one image: forward, and backward through what is trained.
+  int64_t macs(bool training) {
+    const std::shared_ptr<Memory> meta = open_device({DeviceKind::meta});
+    meta::MetaExec exec;
+    Tape tape;
+    Context c{meta->backend(), exec, meta, tape};
+    Scope scope(c, model_.params, {.record = training, .batch_statistics = training && fit_.bn == BnMode::train});
+    const Tensor y = model_.body(scope, c.tensor(model_.input(1), fit_.compute));
+    if (tape.wants_grad(y)) {
+      const Tensor seed = c.like(y);
+      tape.backward(c, y, seed);
+    }
+    int64_t sum = 0;
+    for (const meta::Cost& cost : exec.costs) sum += cost.macs;
+    return sum;
+  }
+
+ private:
+  static ModelSpec spec(const BenchCase& b) {
+    const NetInfo& net = find_net(b.net);
+    return {.net = b.net, .height = net.input_size, .width = net.input_size, .head = {}, .classes = {"a", "b"}};
+  }
+
+  FitOptions fit_;
+  std::shared_ptr<Memory> memory_;
+  Model model_;
+  std::vector<std::vector<uint8_t>> pictures_;
+};
+
+// Two steps to warm up, of which the first is told; then as keras_bench.py times its steps.
+template <class Step>
+BenchResult time_steps(const BenchCase& b, int64_t macs, Step&& step) {
+  BenchResult r;
+  std::vector<double> times;
+  const double start = now();
+  step(0);
+  r.first_step_s = now() - start;
+  step(1);
+  const double began = now(), cpu = cpu_seconds();
+  for (int64_t i = 2; times.size() < 3 || (now() - began < b.seconds && times.size() < 15); ++i) {
+    const double t = now();
+    step(i);
+    times.push_back(now() - t);
+  }
+  const double spent = cpu_seconds() - cpu;
+  r.cpu_per_wall = spent / (now() - began);
+  r.images_per_cpu_s = double(b.batch) * double(times.size()) / spent;
+  std::sort(times.begin(), times.end());
+  const size_t n = times.size();
+  r.images_per_s_best = double(b.batch) / times[0];
+  r.images_per_s_median = double(b.batch) / ((times[(n - 1) / 2] + times[n / 2]) / 2);
+  r.gflops = 2e-9 * double(macs) * r.images_per_s_median;
+  return r;
+}
+
+}  // namespace
+
+BenchResult run_bench(const BenchCase& b) {
+  Subject subject(b);
+  Workers workers(subject.memory()->shared_backend(), b.threads);
+  if (b.mode == "infer") {
+    BaseRunner runner(subject.model(), workers, {.shard = 1, .group = 1, .compute = subject.fit().compute});
+    Predictor predictor(subject.model(), runner, workers);
+    const ImageSource source = subject.source({});
+    return time_steps(b, subject.macs(false), [&](int64_t i) { predictor.logits(subject.batch(i).images, source); });
+  }
+  const ImageSource source = subject.source(b.mode == "full" ? AugmentOptions{} : augment_preset("light"));
+  Stepper stepper(subject.model(), workers, {.runner = runner_options(subject.model(), subject.fit()), .rule = {}, .class_weights = {1, 1}});
+  const size_t ahead = stepper.runner().options().batch_statistics ? 1 : 2;  // as in Fit
+  int64_t prepared = 0;
+  return time_steps(b, subject.macs(true), [&](int64_t) {
+    while (stepper.prepared() < ahead) stepper.prepare(subject.batch(prepared++), source);
+    stepper.step(1e-3);
+  });
+}
+
+std::vector<LayerTime> time_layers(const BenchCase& what) {
+  BenchCase b = what;
+  b.mode = "infer", b.batch = 1;
+  const auto backend = std::make_shared<ProfiledCpu>();
+  Subject subject(b, std::make_shared<Pool>(backend, Device{DeviceKind::cpu}));
+  Model& model = subject.model();
+  std::vector<LayerTime> layers;
+  std::map<std::string, size_t> index;
+  const auto layer = [&](const std::string& name) -> LayerTime& {
+    const auto [it, fresh] = index.try_emplace(name.empty() ? "(input)" : name, layers.size());
+    if (fresh) layers.push_back({.layer = it->first});
+    return layers[it->second];
+  };
+  {
+    const std::shared_ptr<Memory> meta = open_device({DeviceKind::meta});
+    meta::MetaExec exec;
+    Tape tape;
+    Context c{meta->backend(), exec, meta, tape};
+    FrozenWeights no_values;
+    Scope scope(c, model.params, {.frozen = &no_values});
+    model.body(scope, c.tensor(model.input(1), subject.fit().compute));
+    for (const meta::Cost& cost : exec.costs) layer(cost.layer).bytes += cost.bytes, layer(cost.layer).flops += 2 * cost.macs;
+  }
+  Workers workers(subject.memory()->shared_backend(), 1);
+  BaseRunner runner(model, workers, {.shard = 1, .group = 1, .compute = subject.fit().compute});
+  const Boundary border = runner.make_border(1);
+  const ImageSource source = subject.source({});
+  const int64_t image = 0;
+  std::map<std::string, std::vector<double>> times;
+  constexpr int kPasses = 11;
+  for (int pass = -1; pass < kPasses; ++pass)
+    workers.run(1, [&](int64_t, Worker& worker) {
+      worker.exec->label = "";
+      backend->seconds.clear();
+      runner.frozen(worker, {&image, 1}, source, border, 0);
+      if (pass >= 0)  // the first pass packs the weights
+        for (const auto& [name, seconds] : backend->seconds) times[name].push_back(seconds);
+    });
+  for (auto& [name, t] : times) layer(name).seconds = *std::min_element(t.begin(), t.end());
+  std::sort(layers.begin(), layers.end(), [](const LayerTime& x, const LayerTime& y) { return x.seconds > y.seconds; });
+  return layers;
+}
+
+}  // namespace ptrain::cli
