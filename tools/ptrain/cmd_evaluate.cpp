@@ -1,13 +1,12 @@
 // ptrain evaluate: how good a model is on labelled images, with intervals. Every use is written to the ledger beside the model.
 #include <iostream>
 
-#include "data/csv.hpp"
 #include "data/data_hash.hpp"
-#include "data/file.hpp"
 #include "tools/ptrain/commands.hpp"
 #include "tools/ptrain/inference.hpp"
 #include "tools/ptrain/ledger.hpp"
 #include "train/metrics/evaluation.hpp"
+#include "train/predictions_csv.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -36,20 +35,6 @@ std::vector<int64_t> images_of_part(const EvaluateOptions& o, Manifest& manifest
   if (images.empty()) fail(ErrorKind::data, "evaluating: ", o.data.data, " has no part '", o.part, "'\n  choose one with --part, or give the split.csv of a run with --split");
   std::fprintf(stderr, "%s is not divided into parts: all of its %zu images are evaluated\n", o.data.data.c_str(), images.size());
   return images;
-}
-
-void write_predictions(const std::string& path, const Manifest& manifest, std::span<const int64_t> images, const metrics::Predictions& p, const std::vector<std::string>& predicted) {
-  AtomicFile file(path);
-  std::vector<std::string> header{"file", "label", "predicted", "patient"};
-  for (const std::string& c : p.classes) header.push_back("p_" + c);
-  file.write(csv_line(header));
-  for (size_t i = 0; i < images.size(); ++i) {
-    const Entry& e = manifest.entries[size_t(images[i])];
-    std::vector<std::string> row{e.path, p.classes[size_t(e.label)], predicted[i], e.patient};
-    for (size_t c = 0; c < p.classes.size(); ++c) row.push_back(fmt::format("{}", p.probabilities[i * p.classes.size() + c]));
-    file.write(csv_line(row));
-  }
-  file.commit();
 }
 
 std::string with_interval(const metrics::Metric& m) {
@@ -100,14 +85,7 @@ void run(const EvaluateOptions& o) {
     if (result.contains(key)) line[key] = result[key];
   add_to_ledger(o.inference.model, line);
 
-  if (!o.predictions.empty()) {
-    std::vector<std::string> predicted;
-    const std::vector<int32_t> likely = p.most_likely();
-    const std::vector<double> scores = binary ? p.scores(spec.positive) : std::vector<double>();
-    for (size_t i = 0; i < p.size(); ++i)
-      predicted.push_back(p.classes[size_t(binary ? (scores[i] >= threshold ? spec.positive : 1 - spec.positive) : likely[i])]);
-    write_predictions(o.predictions, manifest, cache.indices(), p, predicted);
-  }
+  if (!o.predictions.empty()) write_predictions(o.predictions, manifest, cache.indices(), p, spec.positive, threshold);
   if (o.inference.json) std::cout << result.dump(2) << "\n";
   else print(e, o.inference.model, o.part);
 }
