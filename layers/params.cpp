@@ -41,10 +41,10 @@ void Params::allocate(const std::shared_ptr<Memory>& memory, DType dtype) {
   for (Param& p : list_) p.value = Tensor(p.shape, dtype, memory), p.copy = Tensor();
 }
 
-void Params::set_compute_type(DType dtype) {
+void Params::set_compute_type(DType dtype, const std::function<bool(const std::string&)>& lower) {
   for (Param& p : list_) {
     const bool kernel = p.kind == Kind::weight && p.shape.rank() > 1;
-    p.copy = kernel && p.value.dtype() != dtype ? p.value.cast(dtype) : Tensor();
+    p.copy = kernel && lower(p.layer) && p.value.dtype() != dtype ? p.value.cast(dtype) : Tensor();
   }
 }
 

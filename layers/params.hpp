@@ -41,8 +41,9 @@ class Params {
   bool sealed() const { return sealed_; }
   // Gives every parameter memory there, filled with nothing yet.
   void allocate(const std::shared_ptr<Memory>& memory, DType dtype);
-  // Working copies of the conv and dense kernels in `dtype`; refreshed by refresh_copies() and by the optimizer. float32 removes them.
-  void set_compute_type(DType dtype);
+  // Working copies in `dtype` of the conv and dense kernels of layers for which `lower(layer)` holds; refreshed by refresh_copies() and by
+  // the optimizer. float32 removes them.
+  void set_compute_type(DType dtype, const std::function<bool(const std::string& layer)>& lower);
   void refresh_copies();
 
   // Layers for which `frozen(layer)` holds are not trained, and their batch norms use running statistics.

@@ -18,7 +18,7 @@ const Tensor& Scope::weight(const std::string& layer, const char* name, const Sh
     REQUIRE_THAT(c_.memory->device().kind == DeviceKind::meta, "parameter '", p.key(), "' has no memory: call allocate()");
     p.value = c_.tensor(shape, DType::float32);
   }
-  if (o_.record && p.trainable()) c_.tape.watch(p.compute());
+  if (o_.record && p.trainable()) c_.tape.watch(p.compute(), p.value.dtype());
   return p.compute();
 }
 

@@ -21,6 +21,10 @@ struct Context {
 
   Tensor tensor(Shape shape, DType dtype) const { return {shape, dtype, memory}; }
   Tensor like(const Tensor& t) const { return {t.shape(), t.dtype(), memory}; }
+  void copy_as(Buffer from, Buffer to) const {  // a copy, in the type of `to`
+    if (from.dtype == to.dtype) backend.copy(exec, from, to);
+    else backend.cast(exec, from, to);
+  }
 
   // The tensors of an operation lie where the pass runs. A pass on meta reads no values, so it may plan with tensors of any device.
   template <class... Tensors>
@@ -52,6 +56,11 @@ class Tape {
   using Backward = std::function<void(Context&, const Tensor& dy)>;
 
   void watch(const Tensor& leaf) { wanted_.insert(leaf.id()); }  // a parameter or an input whose gradient is asked for
+  // The same with the gradient in another type: that of a float16 working copy would lose in float16 what the loss scale saved.
+  void watch(const Tensor& leaf, DType gradient) {
+    watch(leaf);
+    if (gradient != leaf.dtype()) gradient_types_[leaf.id()] = gradient;
+  }
   bool wants_grad(const Tensor& t) const { return t.has_data() && wanted_.contains(t.id()); }
 
   void record(std::initializer_list<Tensor> inputs, const Tensor& output, Backward backward) {
@@ -69,7 +78,7 @@ class Tape {
   Into into(const Context& c, const Ref& x) {
     if (!wanted_.contains(x.id)) return {};
     const auto [it, first] = gradients_.try_emplace(x.id);
-    if (first) it->second = c.tensor(x.shape, x.dtype);
+    if (first) it->second = c.tensor(x.shape, gradient_type(x));
     return {it->second.buffer(), first ? Accumulate::no : Accumulate::yes};
   }
   Into into(const Context& c, const Tensor& x) { return into(c, Ref(x)); }
@@ -109,9 +118,15 @@ class Tape {
     steps_.clear();
     gradients_.clear();
     wanted_.clear();
+    gradient_types_.clear();
   }
 
  private:
+  DType gradient_type(const Ref& x) const {
+    const auto it = gradient_types_.find(x.id);
+    return it == gradient_types_.end() ? x.dtype : it->second;
+  }
+
   struct Step {
     uint64_t output;
     Backward run;
@@ -119,6 +134,7 @@ class Tape {
   std::vector<Step> steps_;
   std::unordered_map<uint64_t, Tensor> gradients_;
   std::unordered_set<uint64_t> wanted_;
+  std::unordered_map<uint64_t, DType> gradient_types_;  // of leaves whose gradient has another type than they
 };
 
 // Clears the tape when a step ends or throws.

@@ -147,7 +147,7 @@ void BaseRunner::forward(Exec& exec, Group& group, const Boundary& border) {
 void BaseRunner::backward(Exec& exec, Group& group, Buffer dpooled) {
   Context c{model_.memory()->backend(), exec, group.arena_, *group.tape_};
   const Tensor seed = c.like(group.pooled_);
-  c.backend.copy(c.exec, dpooled, seed.buffer());
+  c.copy_as(dpooled, seed.buffer());
   group.tape_->backward(c, group.pooled_, seed);
 }
 

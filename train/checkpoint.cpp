@@ -49,6 +49,7 @@ void pack(Packer& p, Position& s) {
       p.number(s.stopping.stop);
   p.number(s.plateau.best), p.number(s.plateau.wait), p.number(s.plateau.cooldown_counter), p.number(s.plateau_rate);
   p.number(s.best_value), p.number(s.best_epoch);
+  p.number(s.totals.skipped);
 }
 
 template <class T>

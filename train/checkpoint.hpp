@@ -15,6 +15,7 @@ namespace ptrain {
 struct EpochTotals {
   double loss = 0;              // Σ batch loss · images
   int64_t images = 0, correct = 0;
+  int64_t skipped = 0;          // steps that the loss scale skipped
   std::vector<float> scores;    // of the positive class, image by image
   std::vector<int32_t> labels;  // of these
 };

@@ -67,7 +67,7 @@ void Fit::run_stage(const WeightFileReader* state) {
   const StageOptions& options = o_.stages.at(size_t(position_.stage));
   if (options.epochs == 0) return;
   freeze(model_, options, o_.bn);
-  Stage stage(model_, workers_, o_, options, {.runner = runner_options(model_, o_), .rule = o_.optimizer, .class_weights = class_weights_, .seed = o_.seed}, data_.val);
+  Stage stage(model_, workers_, o_, options, {.runner = runner_options(model_, o_), .rule = o_.optimizer, .class_weights = class_weights_, .seed = o_.seed, .scaling = scaling_of(o_)}, data_.val);
   if (state) read_optimizer(*state, stage.stepper);
   run_.message(fmt::format("stage '{}': {} of {} numbers are trained, learning rate {:g}, batch {}", options.name, model_.params.count(true), model_.params.count(), options.learning_rate, o_.batch));
   EarlyStopping stopping({.direction = o_.direction(), .patience = o_.patience, .min_delta = o_.min_delta, .baseline = {}}, position_.stopping);
@@ -111,9 +111,10 @@ void Fit::train_epoch(Stage& stage) {
     const double rate = position_.plateau_rate > 0 ? position_.plateau_rate : double(learning_rate(schedule, stage.stepper.iterations()));
     const int64_t first = position_.step * o_.batch, count = std::min(o_.batch, n - first);
     const StepResult result = stage.stepper.step(rate);
-    if (!std::isfinite(result.loss))
-      fail(ErrorKind::diverged, "training diverged: the loss of step ", position_.step + 1, " of epoch ", position_.stage_epoch + 1, " in stage '", stage.options.name, "' is ", result.loss,
-           position_.best_epoch >= 0 ? "\n  the last good model is " + run_.best().string() : "", "\n  try a lower learning rate than ", rate);
+    check_progress(stage, result, rate);
+    totals.skipped += result.skipped;
+    ++position_.step;
+    if (!std::isfinite(result.loss)) continue;  // of a step that was skipped
     const int64_t classes = model_.spec.head.classes;
     for (int64_t i = 0; i < count; ++i) {
       const int32_t label = data_.cache.label(order[size_t(first + i)]);
@@ -124,9 +125,22 @@ void Fit::train_epoch(Stage& stage) {
     }
     totals.loss += result.loss * double(count);
     totals.images += count;
-    ++position_.step;
     run_.progress().step(count, totals.loss / double(totals.images));
   }
+}
+
+// Error{diverged} when training cannot go on. Skipped steps changed no weight, so the model of now is still good: it is saved.
+void Fit::check_progress(Stage& stage, const StepResult& result, double rate) {
+  const std::string where = concat("step ", position_.step + 1, " of epoch ", position_.stage_epoch + 1, " in stage '", stage.options.name, "'");
+  const std::string good = position_.best_epoch >= 0 ? "\n  the best model so far is " + run_.best().string() : "";
+  if (!result.not_finite.empty()) {
+    save(stage);
+    fail(ErrorKind::diverged, "training diverged: the gradients of ", LossScaling{}.give_up, " steps in a row, up to ", where, ", are not finite at a loss scale of ", result.loss_scale,
+         "\n  the first tensor that is not finite is ", result.not_finite, good, "\n  the weights before these steps are in ", run_.last().string(),
+         "\n  try --precision bf16 or fp32, or a lower learning rate than ", rate);
+  }
+  if (!std::isfinite(result.loss) && !result.skipped)
+    fail(ErrorKind::diverged, "training diverged: the loss of ", where, " is ", result.loss, good, "\n  try a lower learning rate than ", rate);
 }
 
 // Keras' logs of an epoch: the training numbers as they were at each step, the validation numbers with the weights as they are now.
@@ -166,8 +180,10 @@ void Fit::end_epoch(Stage& stage, const Logs& validated, double seconds) {
     position_.plateau = plateau.state();
   }
   run_.progress().end_epoch(logs);
-  run_.epoch(position_.epoch, logs, {{"stage", stage.options.name}, {"stage_epoch", position_.stage_epoch}, {"seconds", seconds},
-                                     {"images_per_s", double(position_.totals.images) / seconds}, {"best", position_.best_epoch == position_.epoch}});
+  nlohmann::ordered_json more{{"stage", stage.options.name}, {"stage_epoch", position_.stage_epoch}, {"seconds", seconds},
+                              {"images_per_s", double(position_.totals.images) / seconds}, {"best", position_.best_epoch == position_.epoch}};
+  if (const auto scale = stage.stepper.loss_scale()) more["loss_scale"] = *scale, more["skipped_steps"] = position_.totals.skipped;
+  run_.epoch(position_.epoch, logs, more);
   ++position_.epoch, ++position_.stage_epoch;
   position_.step = 0;
   position_.totals = {};
@@ -230,6 +246,7 @@ RunnerOptions runner_options(const Model& model, const FitOptions& o) {
   for (const Param& p : model.params.list())
     if (p.trainable() && !is_head_layer(p.layer)) trained += p.shape.size() * 4;
   const bool batch_statistics = o.bn == BnMode::train && trained > 0;
+  if (!model.memory()->backend().is_host()) return {.shard = o.batch, .group = o.batch, .batch_statistics = batch_statistics, .compute = o.compute};
   const int64_t group = batch_statistics ? o.batch : trained > (32 << 20) ? std::max<int64_t>(1, ceil_div(o.batch, 4)) : std::max<int64_t>(1, ceil_div(o.batch, 8));
   return {.shard = 1, .group = group, .batch_statistics = batch_statistics, .compute = o.compute};
 }

@@ -35,6 +35,7 @@ class Fit {
   Logs validate(Stage& stage);
   void end_epoch(Stage& stage, const Logs& logs, double seconds);
   void keep_best(const Logs& logs);
+  void check_progress(Stage& stage, const StepResult& result, double rate);
   void save(Stage& stage);
   void stop_if_interrupted(Stage& stage);
   void finish();

@@ -36,6 +36,11 @@ void check(const FitOptions& o) {
   need(epochs > 0, "no epochs to train: --epochs and --fine-tune-epochs are both 0");
 }
 
+std::optional<LossScaling> scaling_of(const FitOptions& o) {
+  if (o.compute == DType::float16) return LossScaling{};
+  return {};
+}
+
 Schedule schedule_of(const ScheduleOptions& o, double rate, int64_t epochs, int64_t steps) {
   if (o.kind == "cosine") {
     const int64_t warmup = std::min(o.warmup_epochs, epochs) * steps, decay = std::max<int64_t>(1, epochs * steps - warmup);

@@ -8,6 +8,7 @@
 #include "data/augment.hpp"
 #include "kernels/optimizer.hpp"
 #include "train/early_stopping.hpp"
+#include "train/loss_scaling.hpp"
 #include "train/operating_point.hpp"
 #include "train/schedule.hpp"
 
@@ -58,6 +59,9 @@ struct FitOptions {
 
 // Throws Error{usage} that names the option which cannot be.
 void check(const FitOptions&);
+
+// float16 needs a loss scale, nothing else has one.
+std::optional<LossScaling> scaling_of(const FitOptions&);
 
 // The rates of a stage's steps. `plateau` and `constant` are constant here: the plateau rule acts between epochs.
 Schedule schedule_of(const ScheduleOptions&, double learning_rate, int64_t epochs, int64_t steps_per_epoch);

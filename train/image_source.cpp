@@ -1,13 +1,72 @@
 #include "train/image_source.hpp"
 
+#include <mutex>
+
 namespace ptrain {
 namespace {
 
-// The view's pixels as a buffer of this context's device.
-void show(Context& c, const ImageView& view, const AugmentShape& shape, const AugmentImage& image, const Preprocess& preprocess, Buffer x) {
-  // The operation only reads them.
-  const Buffer pixels{const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c};
-  c.backend.augment(c.exec, shape, {&image, 1}, pixels, preprocess, x);
+// One image, as it lies in the cache and as it is to be drawn.
+struct Shown {
+  ImageView view;
+  AugmentImage drawn;
+};
+
+struct Drawing {
+  AugmentOptions options;
+  Preprocess preprocess;
+
+  AugmentShape shape(const ImageView& view, int64_t n) const {
+    return {.n = n, .h = view.h, .w = view.w, .c = view.c, .fill = options.fill, .fill_value = options.fill_value, .interpolation = options.interpolation};
+  }
+};
+
+// From the cache where it lies: the device reads host memory.
+void show_from_host(Context& c, std::span<const Shown> images, const Drawing& how, Buffer x) {
+  const int64_t size = x.size / int64_t(images.size());
+  for (size_t i = 0; i < images.size(); ++i) {
+    const ImageView& view = images[i].view;
+    // The operation only reads the pixels.
+    const Buffer pixels{const_cast<uint8_t*>(view.pixels), DType::uint8, view.h * view.w * view.c};
+    c.backend.augment(c.exec, how.shape(view, 1), {&images[i].drawn, 1}, pixels, how.preprocess, x.slice(int64_t(i) * size, size));
+  }
+}
+
+// Pixels on their way to a device. An upload may still read a buffer after the call, so it is used again only after as many batches as
+// there are buffers, and not before the device has caught up.
+class Staging {
+ public:
+  std::vector<uint8_t>& next(Exec& exec) {
+    const std::lock_guard lock(mutex_);
+    if (turn_ > 0 && turn_ % kBuffers == 0) exec.synchronize();
+    return buffers_[turn_++ % kBuffers];
+  }
+
+ private:
+  static constexpr size_t kBuffers = 4;
+  std::mutex mutex_;
+  size_t turn_ = 0;
+  std::vector<uint8_t> buffers_[kBuffers];
+};
+
+// A whole batch in one upload and one launch. A batch that mixes grey and colour images goes up in colour.
+void show_on_device(Context& c, std::span<const Shown> images, const Drawing& how, Staging& staging, const std::shared_ptr<Memory>& memory, Buffer x) {
+  ImageView first = images[0].view;
+  for (const Shown& s : images) first.c = std::max(first.c, s.view.c);
+  const int64_t n = int64_t(images.size()), pixels = first.h * first.w, size = pixels * first.c;
+  std::vector<uint8_t>& host = staging.next(c.exec);
+  host.resize(size_t(n * size));
+  std::vector<AugmentImage> drawn;
+  for (int64_t i = 0; i < n; ++i) {
+    const ImageView& view = images[size_t(i)].view;
+    uint8_t* to = host.data() + i * size;
+    if (view.c == first.c) std::copy(view.pixels, view.pixels + size, to);
+    else
+      for (int64_t k = 0; k < size; ++k) to[k] = view.pixels[k / first.c];
+    drawn.push_back(images[size_t(i)].drawn);
+  }
+  const Tensor bytes({n * size}, DType::uint8, memory);  // not the pass's own, whose plan does not know how many channels come
+  c.backend.upload(c.exec, host.data(), bytes.buffer());
+  c.backend.augment(c.exec, how.shape(first, n), drawn, bytes.buffer(), how.preprocess, x);
 }
 
 }  // namespace
@@ -16,14 +75,15 @@ ImageSource plain_source(const Model& model, const ImageCache& cache) { return a
 
 ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch) {
   const bool changes = !(options == AugmentOptions{});
-  return [&cache, options, seed, epoch, changes, preprocess = preprocess_of(model.net().preprocess)](std::span<const int64_t> images, Context& c, Buffer x) {
-    const int64_t size = x.size / int64_t(images.size());
-    for (size_t i = 0; i < images.size(); ++i) {
-      const ImageView view = cache.get(images[i]);
-      const AugmentImage drawn = changes ? draw_augmentation(options, seed, epoch, images[i], view.h, view.w) : AugmentImage{};
-      const AugmentShape shape{.n = 1, .h = view.h, .w = view.w, .c = view.c, .fill = options.fill, .fill_value = options.fill_value, .interpolation = options.interpolation};
-      show(c, view, shape, drawn, preprocess, x.slice(int64_t(i) * size, size));
+  const Drawing how{options, preprocess_of(model.net().preprocess)};
+  return [&cache, how, seed, epoch, changes, memory = model.memory(), staging = std::make_shared<Staging>()](std::span<const int64_t> images, Context& c, Buffer x) {
+    std::vector<Shown> shown;
+    for (const int64_t i : images) {
+      const ImageView view = cache.get(i);
+      shown.push_back({view, changes ? draw_augmentation(how.options, seed, epoch, i, view.h, view.w) : AugmentImage{}});
     }
+    if (memory->backend().is_host()) show_from_host(c, shown, how, x);
+    else if (c.memory->device().kind != DeviceKind::meta) show_on_device(c, shown, how, *staging, memory, x);
   };
 }
 

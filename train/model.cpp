@@ -26,6 +26,10 @@ size_t cut_for_top_fraction(const Model& model, double fraction) {
   return size_t((1 - fraction) * double(model.base_layers().size()));
 }
 
+void set_precision(Model& model, DType dtype) {
+  model.params.set_compute_type(dtype, [](const std::string& layer) { return !is_head_layer(layer); });
+}
+
 std::vector<std::string> load_base(Model& model, const std::string& weights, uint64_t seed) {
   std::vector<std::string> left_out;
   if (weights == "none") {

@@ -49,6 +49,9 @@ class Model {
 void freeze_below(Model& model, size_t cut);
 size_t cut_for_top_fraction(const Model& model, double fraction);  // base.layers[int((1 − fraction)·n):] is trained
 
+// The base computes in `dtype`, from working copies of its kernels. The head, the loss and the weights that are trained stay as they are.
+void set_precision(Model& model, DType dtype);
+
 // Fills the base from a file or by the formula ("none", "formula", "formula:SALT", or a path), and initialises the head.
 // Returns the names of layers in the file that were left out: the ImageNet top.
 std::vector<std::string> load_base(Model& model, const std::string& weights, uint64_t seed);

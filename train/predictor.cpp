@@ -2,6 +2,8 @@
 
 #include <atomic>
 
+#include "kernels/check.hpp"
+
 namespace ptrain {
 namespace {
 
@@ -44,8 +46,8 @@ std::vector<double> Predictor::logits(std::span<const int64_t> images, const Ima
     const int64_t first = i * kHeadRows, rows = std::min(kHeadRows, n - first);
     Tape tape;
     Context c{model_.memory()->backend(), *worker.exec, model_.memory(), tape};
-    const Tensor x = c.tensor({rows, model_.features()}, features.dtype());
-    c.backend.copy(c.exec, features.buffer().slice(first * model_.features(), x.size()), x.buffer());
+    const Tensor x = c.tensor({rows, model_.features()}, wide(features.dtype()));
+    c.copy_as(features.buffer().slice(first * model_.features(), x.size()), x.buffer());
     Scope scope(c, model_.params);
     const std::vector<double> values = model_.head(scope, x).to_doubles();
     std::copy(values.begin(), values.end(), scores.begin() + first * classes);

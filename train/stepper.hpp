@@ -5,6 +5,7 @@
 
 #include "kernels/optimizer.hpp"
 #include "train/base_runner.hpp"
+#include "train/loss_scaling.hpp"
 
 namespace ptrain {
 
@@ -17,6 +18,9 @@ struct StepInput {
 struct StepResult {
   double loss = 0;                    // Keras' loss: mean of class-weighted cross entropies + L2
   std::vector<float> probabilities;   // [images, classes]
+  bool skipped = false;               // with a loss scale: a gradient was not finite, and nothing was changed but the scale
+  double loss_scale = 1;              // of the next step
+  std::string not_finite;             // the first tensor that was not finite, when LossScaling::give_up steps in a row were skipped
 };
 
 struct StepperOptions {
@@ -24,10 +28,13 @@ struct StepperOptions {
   OptimizerRule rule;
   std::vector<float> class_weights;  // one a class
   uint64_t seed = 0;
+  std::optional<LossScaling> scaling = {};  // needed by float16; the gradients are scaled from the loss to the optimizer
 };
 
 // A step: frozen part in shards → trainable part of the base in groups, each on its own tape → head on the whole batch → backward
-// the same way → gradients of the groups summed in order → L2 → optimizer. Results depend on the batch and on the options alone.
+// the same way → gradients of the groups summed in order → unscaled and checked → L2 → optimizer. Results depend on the batch and on the
+// options alone. The host waits for the device once a step, at its end, to read the loss: what a step decides is decided on the device.
+// The base computes in options.runner.compute; head, loss, gradients of weights and the weights themselves are float32.
 class Stepper {
  public:
   Stepper(Model& model, Workers& workers, StepperOptions options);
@@ -39,7 +46,8 @@ class Stepper {
   StepResult step(double learning_rate);  // trains the batch that was prepared first
 
   BaseRunner& runner() { return runner_; }
-  int64_t iterations() const;
+  int64_t iterations() const;                 // steps that were not skipped
+  std::optional<double> loss_scale() const;  // of the next step; none without scaling
 
   // For checkpoints: a name, and the tensor that must come back under it.
   std::vector<std::pair<std::string, Tensor>> state();
@@ -48,8 +56,11 @@ class Stepper {
   struct Slot;
   void groups_forward(Slot& slot);
   void groups_backward(const Tensor& dpooled);
-  StepResult head_step(Exec& exec, Slot& slot, Tensor& dpooled);
+  void head_step(Exec& exec, Slot& slot, Tensor& dpooled);
   void update(Exec& exec, double learning_rate);
+  StepResult read(Exec& exec, const Slot& slot);
+  std::string first_not_finite(Exec& exec, const Slot& slot);
+  Buffer gradient(const Param& param) const;
   Exec& exec_of(Worker& worker) { return whole_batch_ ? *whole_batch_ : *worker.exec; }
 
   Model& model_;
@@ -60,7 +71,11 @@ class Stepper {
   std::vector<BaseRunner::Group> groups_;
   std::vector<int64_t> group_rows_;  // of the step at work
   Tape head_tape_;
-  Tensor class_weights_, one_, iterations_;
+  Tensor class_weights_, iterations_;
+  Tensor dloss_;                             // what backward begins with: 1, or the loss scale
+  Tensor finite_, finite_steps_;             // int32[1], with a loss scale: of this step, and how many such steps in a row
+  CrossEntropy out_;                         // of the step at work
+  int64_t skipped_in_a_row_ = 0;
   std::vector<std::pair<Param*, std::vector<Tensor>>> optimizer_state_;
   std::deque<std::unique_ptr<Slot>> waiting_;
 };

@@ -73,7 +73,7 @@ void softmax_cross_entropy_backward(SoftmaxShape s, Buffer p, Buffer labels, Buf
 void sum_squares(double factor, Buffer x, Into sum, Exec& exec, cudaStream_t stream);
 
 // optimizer.cu, loss_scale.cu. The slots are host memory: they travel in the arguments of the launches.
-void optimizer_step(const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state, cudaStream_t stream);
+void optimizer_step(const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state, Exec& exec, cudaStream_t stream);
 void unscale(std::span<const OptimizerSlot> slots, Buffer scale, Buffer finite, cudaStream_t stream);
 void update_loss_scale(const LossScaleState& s, Buffer finite, cudaStream_t stream);
 void all_finite(Buffer x, Buffer finite, cudaStream_t stream);

@@ -51,7 +51,7 @@ std::string difference(std::span<const float> got, std::span<const float> want, 
 
 fs::path shared() {
   if (const char* named = std::getenv("PTRAIN_SHARED")) return named;
-  return fs::path(PTRAIN_SOURCE_DIR) / ".." / "shared";
+  return source_dir() / ".." / "shared";
 }
 
 void skip(const char* what, const std::string& why) {

@@ -22,6 +22,9 @@ inline bool close(double got, double want, double atol, double rtol) {
 std::string difference(std::span<const double> got, std::span<const double> want, double atol, double rtol);
 std::string difference(std::span<const float> got, std::span<const float> want, double atol, double rtol);
 
+std::filesystem::path source_dir();  // of this checkout
+std::filesystem::path bin_dir();     // where the build has put its programs
+
 // The folder of golden files, data and weights beside the checkout (PTRAIN_SHARED names another), or an empty path.
 std::filesystem::path shared();
 

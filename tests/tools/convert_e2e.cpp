@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-const std::string kProgram = std::string(PTRAIN_BIN_DIR) + "/ptrain-convert";
+const std::string kProgram = (bin_dir() / "ptrain-convert").string();
 
 size_t entries(const fs::path& folder) { return size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator())); }
 

@@ -8,8 +8,8 @@
 
 namespace ptrain::test {
 
-inline std::filesystem::path bin(const char* program) { return std::filesystem::path(PTRAIN_BIN_DIR) / program; }
-inline std::filesystem::path sample() { return std::filesystem::path(PTRAIN_SOURCE_DIR) / "data" / "sample"; }
+inline std::filesystem::path bin(const char* program) { return bin_dir() / program; }
+inline std::filesystem::path sample() { return source_dir() / "data" / "sample"; }
 
 inline Finished run_ptrain(std::vector<std::string> arguments, const std::map<std::string, std::string>& environment = {}) {
   arguments.insert(arguments.begin(), bin("ptrain").string());

@@ -71,7 +71,7 @@ void run(const EvaluateOptions& o) {
     fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ", names(spec.classes), "; ", o.data.data, " has ", names(manifest.classes));
   const std::vector<int64_t> images = images_of_part(o, manifest);
   const CacheOptions options = cache_options(o.data, spec.height, spec.width, loaded.threads());
-  const ImageCache cache(plan_cache(manifest, images, options), manifest, images, loaded.memory()->shared_backend(), options);
+  const ImageCache cache(plan_cache(manifest, images, options), manifest, images, resizer_for(*loaded.memory()), options);
   for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
 
   const metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);

@@ -100,14 +100,15 @@ class Features {
     std::vector<int64_t> all(static_cast<size_t>(n));
     for (int64_t i = 0; i < n; ++i) all[size_t(i)] = i;
     const CacheOptions options{.h = side, .w = side, .threads = threads_, .free = {}, .progress = {}};
-    const ImageCache cache(plan_cache(manifest, all, options), manifest, all, memory_->shared_backend(), options);
+    const ImageCache cache(plan_cache(manifest, all, options), manifest, all, resizer_for(*memory_), options);
     const Preprocess preprocess = preprocess_of(net_.preprocess);
     collect(n, side, side, [&](int64_t i) {
       const ImageView view = cache.get(i);
       const AugmentImage plain;
       std::vector<float> x(size_t(side * side * 3));
-      const auto exec = memory_->backend().make_exec(1);
-      memory_->backend().augment(*exec, {.n = 1, .h = side, .w = side, .c = view.c}, {&plain, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, side * side * view.c}, preprocess,
+      const std::shared_ptr<Backend> host = resizer_for(*memory_);
+      const auto exec = host->make_exec(1);
+      host->augment(*exec, {.n = 1, .h = side, .w = side, .c = view.c}, {&plain, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, side * side * view.c}, preprocess,
                                  {x.data(), DType::float32, int64_t(x.size())});
       return x;
     });
@@ -130,7 +131,7 @@ class Features {
       return write_npy(o_.out, {y.shape().begin(), y.shape().end()}, y.to_floats());
     }
     FrozenWeights packed;
-    Workers workers(memory_->shared_backend(), threads_);
+    Workers workers(memory_->shared_backend(), workers_for(*memory_, threads_));
     std::unique_ptr<NpyWriter> writer;
     const int64_t block = std::max<int64_t>(16, 2 * threads_);
     for (int64_t first = 0; first < n; first += block) {
@@ -175,7 +176,7 @@ std::unique_ptr<Command> features_command(CLI::App& program) {
   command->option("--pool", o->pool, "none, avg (mean over height and width)");
   command->option("--image-size", o->image_size, "height and width to which --images are resized (0: the net's own)");
   command->flag("--train-mode", o->train_mode, "batch norms use the statistics of the batch");
-  command->option("--device", o->device, "auto, cpu, reference, cuda[:N]");
+  command->option("--device", o->device, kDeviceHelp);
   command->option("--threads", o->threads, "threads on the CPU (0: all processors)");
   command->run = [o] { Features(*o).run(); };
   return command;

@@ -41,7 +41,7 @@ void run(const PredictOptions& o) {
   std::vector<int64_t> all(manifest.entries.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = int64_t(i);
   CacheOptions options{.h = spec.height, .w = spec.width, .threads = loaded.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
-  const ImageCache cache(plan_cache(manifest, all, options), manifest, all, loaded.memory()->shared_backend(), options);
+  const ImageCache cache(plan_cache(manifest, all, options), manifest, all, resizer_for(*loaded.memory()), options);
   const metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "predict", o.inference.quiet || all.size() < 100);
 
   nlohmann::ordered_json json = nlohmann::ordered_json::array();

@@ -25,8 +25,7 @@ class Train {
       from = read_position(*state);
     }
     const std::shared_ptr<Memory> memory = open_device(choose_device(o_.device));
-    const DType compute = compute_type(o_.precision);
-    if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o_.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
+    const DType compute = compute_type(o_.precision, *memory);
 
     Manifest manifest = read_folder(o_.data.data, patient_rule(o_.data));
     TrainOptions options = o_;
@@ -55,7 +54,7 @@ class Train {
       const std::vector<std::string> left_out = load_base(model, o_.weights, o_.seed);
       run.message("weights     " + o_.weights + (left_out.empty() ? "" : ": the ImageNet top (" + left_out.front() + (left_out.size() > 1 ? ", …" : "") + ") is left out, a new head takes its place"));
     }
-    model.params.set_compute_type(compute);
+    set_precision(model, compute);
 
     std::vector<int64_t> all = train;
     all.insert(all.end(), val.begin(), val.end());
@@ -63,7 +62,7 @@ class Train {
     const FitData data = fit_data(manifest, split, *cache);
 
     const Attributes extra{{"config", config_}, {"data_hash", data_hash(manifest, cache->indices(), cache->hashes())}, {"ptrain_version", version()}};
-    Workers workers(memory->shared_backend(), threads_);
+    Workers workers(memory->shared_backend(), workers_for(*memory, threads_));
     Fit fit(model, workers, data, fit_settings, run, extra);
     fit.run(from, state.get());
     report(run, model);

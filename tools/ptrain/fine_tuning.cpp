@@ -47,7 +47,7 @@ FineTuning fine_tune(Bench& bench, const std::filesystem::path& from, const Spli
   Model model = load_model(from, bench.memory);
   if (model.spec.classes.size() == bench.manifest.classes.size() && !model.spec.classes_named) model.spec.classes = bench.manifest.classes;
   if (model.spec.classes != bench.manifest.classes) fail(ErrorKind::data, "fine-tuning ", from.string(), ": it knows other classes than ", bench.manifest.root.string(), " has");
-  model.params.set_compute_type(bench.compute);
+  set_precision(model, bench.compute);
   FitOptions options = fit_options(o, model);
   options.stages.erase(options.stages.begin());
   const StageOptions& stage = options.stages.at(0);
@@ -58,7 +58,7 @@ FineTuning fine_tune(Bench& bench, const std::filesystem::path& from, const Spli
   const FitData data = bench.data(split, model.spec.height);
   {
     freeze(model, {.cut = model.base_layers().size()}, options.bn);
-    BaseRunner runner(model, bench.workers, {.shard = 1, .group = 1, .compute = bench.compute});
+    BaseRunner runner(model, bench.workers, runner_options(model, options));
     Predictor predictor(model, runner, bench.workers);
     t.before = predict(model, predictor, data.cache, data.val, data.patients);
   }

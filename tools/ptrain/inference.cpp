@@ -5,11 +5,12 @@
 namespace ptrain::cli {
 namespace {
 
+constexpr int64_t kDeviceBatch = 32;  // images in one pass where one image does not fill the device
+
 Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& memory) {
-  const DType compute = compute_type(o.precision);
-  if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
+  const DType compute = compute_type(o.precision, *memory);
   Model model = load_model(o.model, memory);
-  model.params.set_compute_type(compute);
+  set_precision(model, compute);
   freeze(model, {.name = "", .cut = model.base_layers().size()}, BnMode::inference);
   return model;
 }
@@ -18,16 +19,16 @@ Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& mem
 
 void bind(Command& c, InferenceOptions& o) {
   c.option("--model", o.model, "a trained model: RUN/best.h5, or a classifier that ptrain-convert wrote")->required()->option_text("MODEL.h5");
-  c.option("--precision", o.precision, "fp32, bf16");
-  c.option("--device", o.device, "auto, cpu, reference, cuda[:N]");
+  c.option("--precision", o.precision, "fp32, bf16, fp16");
+  c.option("--device", o.device, kDeviceHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.flag("--json", o.json, "write JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");
 }
 
 LoadedModel::LoadedModel(const InferenceOptions& o)
-    : threads_(choose_threads(o.threads)), memory_(open_device(choose_device(o.device))), model_(frozen_model(o, memory_)), workers_(memory_->shared_backend(), threads_),
-      runner_(model_, workers_, {.shard = 1, .group = 1, .compute = compute_type(o.precision)}), predictor_(model_, runner_, workers_) {}
+    : threads_(choose_threads(o.threads)), memory_(open_device(choose_device(o.device))), model_(frozen_model(o, memory_)), workers_(memory_->shared_backend(), workers_for(*memory_, threads_)),
+      runner_(model_, workers_, {.shard = memory_->backend().is_host() ? 1 : kDeviceBatch, .group = 1, .compute = compute_type(o.precision)}), predictor_(model_, runner_, workers_) {}
 
 metrics::Predictions LoadedModel::predict(const Manifest& manifest, const ImageCache& cache, std::span<const int64_t> images, const std::string& what, bool quiet) {
   std::vector<std::string> patients;
@@ -36,10 +37,9 @@ metrics::Predictions LoadedModel::predict(const Manifest& manifest, const ImageC
   progress.begin_epoch({.name = what, .number = 1, .epochs = 1, .steps = int64_t(images.size())});
   std::mutex mutex;
   int64_t shown = 0;
-  return ptrain::predict(model_, predictor_, cache, images, patients, nullptr, [&](int64_t) {
+  return ptrain::predict(model_, predictor_, cache, images, patients, nullptr, [&](int64_t done) {
     const std::lock_guard lock(mutex);
-    ++shown;
-    progress.step(1, 0);
+    for (; shown < done; ++shown) progress.step(1, 0);
   });
 }
 

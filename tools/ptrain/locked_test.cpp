@@ -43,23 +43,22 @@ LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem
   const ModelSpec spec = read_spec(WeightFileReader(file));
   metrics::Predictions p;
   t.ledger = read_ledger(file);
-  const std::string config_key = "experiment";
   if (o.resume && !t.ledger.empty() && std::filesystem::exists(table)) {
     p = read_predictions(table).predictions;
   } else {
     check_ledger(file);
     Model model = load_model(file, bench.memory);
-    model.params.set_compute_type(bench.compute);
+    set_precision(model, bench.compute);
     freeze(model, {.cut = model.base_layers().size()}, BnMode::inference);
     const auto cache = fill_cache(o, spec.height, bench.manifest, images, bench.memory, bench.threads, bench.say);
     std::vector<std::string> patients;
     for (const Entry& e : bench.manifest.entries) patients.push_back(e.patient);
-    BaseRunner runner(model, bench.workers, {.shard = 1, .group = 1, .compute = bench.compute});
+    BaseRunner runner(model, bench.workers, {.shard = bench.memory->backend().is_host() ? 1 : int64_t{32}, .group = 1, .compute = bench.compute});
     Predictor predictor(model, runner, bench.workers);
     p = predict(model, predictor, *cache, cache->indices(), patients);
     const metrics::Evaluation e = evaluate_at(p, spec, o.seed);
     const Json result = metrics::to_json(e);
-    Json line{{"part", "test"}, {"by", config_key}, {"data_hash", data_hash(bench.manifest, cache->indices(), cache->hashes())}};
+    Json line{{"part", "test"}, {"by", "experiment"}, {"data_hash", data_hash(bench.manifest, cache->indices(), cache->hashes())}};
     if (o.override_lock) line["override_lock"] = true;
     for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
       if (result.contains(key)) line[key] = result[key];

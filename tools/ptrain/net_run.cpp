@@ -54,10 +54,8 @@ void Journal::operator()(const std::string& line) {
 }
 
 Bench::Bench(const TrainOptions& o, std::string c, Manifest m, Say s)
-    : options(o), config(std::move(c)), manifest(std::move(m)), say(std::move(s)), threads(choose_threads(o.threads)), memory(open_device(choose_device(o.device))), compute(compute_type(o.precision)),
-      workers(memory->shared_backend(), threads) {
-  if (!memory->backend().supports(compute)) fail(ErrorKind::usage, "--precision ", o.precision, ": ", memory->backend().name(), " does not compute in ", str(compute));
-}
+    : options(o), config(std::move(c)), manifest(std::move(m)), say(std::move(s)), threads(choose_threads(o.threads)), memory(open_device(choose_device(o.device))), compute(compute_type(o.precision, *memory)),
+      workers(memory->shared_backend(), workers_for(*memory, threads)) {}
 
 const ImageCache& Bench::cache(int64_t side) {
   auto& cache = caches_[side];
@@ -100,14 +98,14 @@ NetRun train_net(Bench& bench, Model& model, const FitOptions& options, const Sp
       from = read_position(*state);
       load_weights(model.params, *state);
     }
-    model.params.set_compute_type(bench.compute);
+    set_precision(model, bench.compute);
     reset_peak_memory();
     RunFolder files(folder, stderr_screen(bench.options.quiet), from ? std::optional(from->epoch) : std::nullopt);
     write_split(files.split(), bench.manifest, split);
     Fit fit(model, bench.workers, data, options, files, bench.attributes(split, side));
     fit.run(from, state.get());
 
-    BaseRunner runner(model, bench.workers, {.shard = 1, .group = 1, .compute = bench.compute});
+    BaseRunner runner(model, bench.workers, runner_options(model, options));
     Predictor predictor(model, runner, bench.workers);
     const auto seen = [&](const std::vector<int64_t>& images) { return predict(model, predictor, data.cache, images, data.patients); };
     run.train = seen(data.train), run.val = seen(data.val);

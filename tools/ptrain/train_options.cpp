@@ -54,8 +54,8 @@ void bind_training(Command& c, TrainOptions& o) {
   c.option("--plateau-factor", o.schedule.plateau_factor, "of plateau");
   c.option("--plateau-patience", o.schedule.plateau_patience, "of plateau");
   c.option("--image-size", o.image_size, "height and width of the net's input (0: its own, 224 or 299)");
-  c.option("--precision", o.precision, "fp32, bf16");
-  c.option("--device", o.device, "auto, cpu, reference, cuda[:N]");
+  c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32)");
+  c.option("--device", o.device, kDeviceHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.option("--seed", o.seed, "of all random numbers");
   c.option("--operating-point", o.operating_point, "what chooses the threshold on validation: youden, sens=S, spec=S, or a probability");
@@ -76,9 +76,22 @@ int choose_threads(int64_t asked) {
 DType compute_type(const std::string& precision) {
   if (precision == "fp32") return DType::float32;
   if (precision == "bf16") return DType::bfloat16;
-  if (precision == "fp16") fail(ErrorKind::usage, "--precision fp16 needs a GPU; the CPU's mixed precision is bf16");
-  fail(ErrorKind::usage, "--precision ", precision, ": known are fp32, bf16");
+  if (precision == "fp16") return DType::float16;
+  fail(ErrorKind::usage, "--precision ", precision, ": known are fp32, bf16, fp16");
 }
+
+DType compute_type(const std::string& precision, const Memory& memory) {
+  const DType compute = compute_type(precision);
+  if (memory.backend().supports(compute)) return compute;
+  const DeviceKind kind = memory.device().kind;
+  if (kind == DeviceKind::cuda || kind == DeviceKind::cuda_sim)
+    fail(ErrorKind::device, "--precision ", precision, ": ", memory.backend().name(), " does not compute in ", str(compute), ", which needs compute capability 8.0\n  use --precision fp16");
+  fail(ErrorKind::usage, "--precision ", precision, ": ", memory.backend().name(), " does not compute in ", str(compute), "\n  the CPU's mixed precision is --precision bf16; fp16 runs on cuda, cuda-sim and reference");
+}
+
+std::shared_ptr<Backend> resizer_for(const Memory& memory) { return memory.backend().is_host() ? memory.shared_backend() : make_cpu_backend(); }
+
+int workers_for(const Memory& memory, int threads) { return memory.backend().is_host() ? threads : 1; }
 
 PatientRule patient_rule(const DataOptions& o) {
   if (!o.group_regex.empty() && !o.group_csv.empty()) fail(ErrorKind::usage, "--group-regex and --group-csv exclude each other");

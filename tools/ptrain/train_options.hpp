@@ -51,10 +51,15 @@ void bind(Command& command, DataOptions& options);
 void bind(Command& command, TrainOptions& options);
 void bind_training(Command& command, TrainOptions& options);  // all of them but --net and --weights
 
+inline constexpr const char* kDeviceHelp = "auto (a GPU when there is one), cpu, reference, cuda[:N], cuda-sim";
 // "auto", "cpu", … : a device that is there, or Error{device}.
 Device choose_device(const std::string& text);
 int choose_threads(int64_t asked);                  // 0: the processors that this process may use
-DType compute_type(const std::string& precision);  // fp32, bf16; Error{usage} for fp16 on a CPU and all others
+DType compute_type(const std::string& precision);  // fp32, bf16, fp16; Error{usage} for all others
+// The same for a device: Error{usage} for fp16 on a CPU, Error{device} for bf16 on a GPU that is too old.
+DType compute_type(const std::string& precision, const Memory& memory);
+std::shared_ptr<Backend> resizer_for(const Memory& memory);  // one whose memory the host can read
+int workers_for(const Memory& memory, int threads);          // one stream on a GPU: threads are for decoding there
 PatientRule patient_rule(const DataOptions&);
 CacheOptions cache_options(const DataOptions&, int64_t h, int64_t w, int threads);
 OptimizerRule optimizer_rule(const TrainOptions&);

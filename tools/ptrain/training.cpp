@@ -111,7 +111,7 @@ std::unique_ptr<ImageCache> fill_cache(const TrainOptions& o, int64_t side, cons
   const CacheOptions options = cache_options(o.data, side, side, threads);
   const CachePlan plan = plan_cache(manifest, images, options);
   say(str(plan));
-  auto cache = std::make_unique<ImageCache>(plan, manifest, images, memory->shared_backend(), options);
+  auto cache = std::make_unique<ImageCache>(plan, manifest, images, resizer_for(*memory), options);
   for (const ImageCache::Bad& bad : cache->bad()) say("skipped: " + bad.why);
   return cache;
 }
