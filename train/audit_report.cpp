@@ -12,7 +12,7 @@ namespace {
 
 bool is_test(const Audit& a, int64_t i) { return a.manifest->entries[size_t(i)].part == Part::test; }
 const std::string& path_of(const Audit& a, int64_t i) { return a.manifest->entries[size_t(i)].path; }
-std::string plural(size_t n, const char* what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
+std::string plural(size_t n, const char* what, const char* one = "", const char* many = "") { return fmt::format("{} {}{}{}", n, what, n == 1 ? "" : "s", n == 1 ? one : many); }
 
 void find_leaks(Audit& a) {
   for (const Duplicate& d : a.exact)
@@ -62,11 +62,11 @@ void write_notes(Audit& a) {
   size_t contradicting = 0;
   for (const std::vector<Duplicate>* list : {&a.exact, &a.near})
     for (const Duplicate& d : *list) contradicting += a.manifest->entries[size_t(d.a)].label != a.manifest->entries[size_t(d.b)].label;
-  if (contradicting) a.notes.push_back(plural(contradicting, "pair") + " of duplicates have different labels: one of each must be wrong");
-  if (!a.exact.empty()) a.notes.push_back(plural(a.exact.size(), "file") + " have the same bytes as another one");
-  if (!a.near.empty()) a.notes.push_back(plural(a.near.size(), "pair") + " of files show nearly the same picture");
-  if (!a.shared_patients.empty()) a.notes.push_back(plural(a.shared_patients.size(), "patient") + " are in more than one part; splits are drawn by patient, so training and validation stay apart");
-  if (mislabelled) a.notes.push_back(plural(mislabelled, "file") + " have a name that says another type than their content; the content is what counts");
+  if (contradicting) a.notes.push_back(plural(contradicting, "pair", " of duplicates has", " of duplicates have") + " different labels: one of each must be wrong");
+  if (!a.exact.empty()) a.notes.push_back(plural(a.exact.size(), "file", " has", " have") + " the same bytes as another one");
+  if (!a.near.empty()) a.notes.push_back(plural(a.near.size(), "pair", " of files shows", " of files show") + " nearly the same picture");
+  if (!a.shared_patients.empty()) a.notes.push_back(plural(a.shared_patients.size(), "patient", " is", " are") + " in more than one part; splits are drawn by patient, so training and validation stay apart");
+  if (mislabelled) a.notes.push_back(plural(mislabelled, "file", " has", " have") + " a name that says another type than the content; the content is what counts");
   note_parts(a);
   if (a.shortcut.n > 0)
     a.notes.push_back(fmt::format("shortcut baseline: size, shape, brightness and border alone reach AUC {:.3f}{}: a net must be read against this, since it can see them too", a.shortcut.auc.auc,

@@ -76,6 +76,8 @@ TEST_CASE("an experiment compares chooses fine-tunes and evaluates once") {
   // `ptrain evaluate` says the same of it, and going on changes nothing and does not look at the test part again.
   const Finished e = run_ptrain({"evaluate", "--model", (run / "best.h5").string(), "--data", (temp / "data").string(), "--part", "val", "--split", (run / "split.csv").string(), "--json", "--quiet"});
   CHECK(nlohmann::json::parse(e.out)["auc"] == j["validation"]["auc"]);
+  CHECK(nlohmann::json::parse(e.out)["threshold"] == j["calibration"]["threshold"]);
+  CHECK(j["calibration"]["threshold"] != 0.5);
   CHECK(nlohmann::json::parse(e.out)["log_loss"].get<double>() == doctest::Approx(j["validation"]["log_loss"].get<double>()).epsilon(1e-6));
   const Finished again = run_ptrain({"experiment", "--resume", "--out", run.string()});
   INFO(again.err);
