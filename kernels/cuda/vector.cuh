@@ -9,6 +9,13 @@
 #include "kernels/cuda/types.cuh"
 #include "kernels/shapes.hpp"
 
+// Before a loop whose counter must be a constant in each turn, so that an array it indexes stays in registers.
+#if defined(PTRAIN_SIMT)
+#define PTRAIN_UNROLL
+#else
+#define PTRAIN_UNROLL _Pragma("unroll")
+#endif
+
 namespace ptrain::cuda {
 
 // V values on their way through a kernel: everything is computed in float32.

@@ -25,13 +25,20 @@ class MetaBackend final : public Backend {
     static_cast<MetaExec&>(e).costs.push_back({e.label, op, macs, (buffers.bytes() + ... + 0)});
   }
 
+  template <class... Buffers>
+  static void note_conv(Exec& e, const char* op, const Fused<ConvShape>& f, const Buffers&... buffers) {
+    note(e, op, f.conv.macs(), buffers...);
+    Cost& cost = static_cast<MetaExec&>(e).costs.back();
+    cost.conv = f.conv, cost.act = f.act, cost.residual = f.residual;
+  }
+
   void do_upload(Exec&, const void*, Buffer) override {}
   void do_download(Exec&, Buffer from, void*) override { fail(ErrorKind::failed, "a meta tensor of ", from.size, " elements has no values to read"); }
   void do_copy(Exec& e, Buffer from, Buffer to) override { note(e, "copy", 0, from, to); }
 
-  void do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w, Buffer y) override { note(e, "conv_forward", s.macs(), x, w, y); }
-  void do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) override { note(e, "conv_backward_data", s.macs(), dy, w, dx.buffer); }
-  void do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) override { note(e, "conv_backward_filter", s.macs(), x, dy, dw.buffer); }
+  void do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w, Buffer y) override { note_conv(e, "conv_forward", {s}, x, w, y); }
+  void do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) override { note_conv(e, "conv_backward_data", {s}, dy, w, dx.buffer); }
+  void do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) override { note_conv(e, "conv_backward_filter", {s}, x, dy, dw.buffer); }
   void do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) override { note(e, "depthwise_forward", s.macs(), x, w, y); }
   void do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) override { note(e, "depthwise_backward_data", s.macs(), dy, w, dx.buffer); }
   void do_depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) override { note(e, "depthwise_backward_filter", s.macs(), x, dy, dw.buffer); }
@@ -39,7 +46,7 @@ class MetaBackend final : public Backend {
   std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer, Buffer, Buffer) override { return std::make_shared<PackedWeights>(); }
   std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer, Buffer, Buffer) override { return std::make_shared<PackedWeights>(); }
   void do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override {
-    note(e, "conv_bn_act", f.conv.macs(), x, Buffer{nullptr, x.dtype, f.conv.w_size()}, residual, y);
+    note_conv(e, "conv_bn_act", f, x, Buffer{nullptr, x.dtype, f.conv.w_size()}, residual, y);
   }
   void do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override {
     note(e, "depthwise_bn_act", f.conv.macs(), x, Buffer{nullptr, x.dtype, f.conv.w_size()}, residual, y);

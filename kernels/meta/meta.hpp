@@ -13,6 +13,10 @@ struct Cost {
   std::string layer;
   const char* op;
   int64_t macs, bytes;
+  // Of a convolution that is not depthwise, and of what is fused to it.
+  ConvShape conv = {};
+  Act act = Act::none;
+  bool residual = false;
 };
 
 class MetaExec : public Exec {

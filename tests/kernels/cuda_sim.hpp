@@ -76,9 +76,7 @@ class Duel {
     const std::string text = difference(values_of(download(b).data() + guard_of(b), b), values_of(b.host.data(), b), t.atol, t.rtol);
     CHECK_MESSAGE(text.empty(), std::string(what), ": ", text);
   }
-  void same(const char* what, const Both& b, int64_t terms = 1, double size = 1) {
-    same(what, b, tolerance(Target{nullptr, dtype, false}, terms, size, b.here.dtype));
-  }
+  void same(const char* what, const Both& b, int64_t terms = 1, double size = 1) { same(what, b, both_rounded(terms, size, b.here.dtype)); }
   // Runs op(IntoBoth) twice: to overwrite NaN, and to add to numbers that are there.
   template <class F>
   void same_into(const char* what, int64_t n, DType t, Tolerance close, F&& op) {
@@ -90,7 +88,13 @@ class Duel {
   }
   template <class F>
   void same_into(const char* what, int64_t n, DType t, int64_t terms, double size, F&& op) {
-    same_into(what, n, t, tolerance(Target{nullptr, dtype, false}, terms + 1, size, t), op);
+    same_into(what, n, t, both_rounded(terms + 1, size, t), op);
+  }
+
+  // Both sides round to the type, so that a difference behind its last digit can become a whole one.
+  Tolerance both_rounded(int64_t terms, double size, DType t) const {
+    const Tolerance one = tolerance(Target{nullptr, dtype, false}, terms, size, t);
+    return {one.atol, 2 * one.rtol};
   }
 
   std::vector<double> read(const Both& b) { return values_of(download(b).data() + guard_of(b), b); }

@@ -82,7 +82,8 @@ TEST_CASE("the shortcut baseline sees what brightness tells and nothing where th
   }
   const Shortcut seen = shortcut_baseline(telling, labels, patients, 2, 1), blind = shortcut_baseline(silent, labels, patients, 2, 1);
   CHECK(close(seen.auc.auc, 0.856, 0.05, 0));  // Φ(1.5/√2) = 0.8556
-  CHECK(close(blind.auc.auc, 0.5, 0.09, 0));
+  CHECK(blind.auc.auc > 0.35);  // where nothing is to be found, cross-validation pooled over folds lies a little below 0.5
+  CHECK(blind.auc.auc < 0.56);
   CHECK(seen.weights[4] > 0.8);
   const Shortcut swapped = shortcut_baseline(telling, labels, patients, 2, 0);
   CHECK(close(swapped.auc.auc, seen.auc.auc, 1e-9, 0));  // the other class is as easy

@@ -40,6 +40,7 @@ class Features {
     check_layer();
     params_.allocate(memory_, DType::float32);
     load();
+    std::fprintf(stderr, "%s on %s\n", o_.net.c_str(), str(memory_->device()).c_str());
   }
 
   void run() {

@@ -15,5 +15,6 @@ std::unique_ptr<Command> predict_command(CLI::App& program);
 std::unique_ptr<Command> features_command(CLI::App& program);
 std::unique_ptr<Command> nets_command(CLI::App& program);
 std::unique_ptr<Command> doctor_command(CLI::App& program);
+std::unique_ptr<Command> selftest_command(CLI::App& program);
 
 }  // namespace ptrain::cli

@@ -28,7 +28,9 @@ void bind(Command& c, InferenceOptions& o) {
 
 LoadedModel::LoadedModel(const InferenceOptions& o)
     : threads_(choose_threads(o.threads)), memory_(open_device(choose_device(o.device))), model_(frozen_model(o, memory_)), workers_(memory_->shared_backend(), workers_for(*memory_, threads_)),
-      runner_(model_, workers_, {.shard = memory_->backend().is_host() ? 1 : kDeviceBatch, .group = 1, .compute = compute_type(o.precision)}), predictor_(model_, runner_, workers_) {}
+      runner_(model_, workers_, {.shard = memory_->backend().is_host() ? 1 : kDeviceBatch, .group = 1, .compute = compute_type(o.precision)}), predictor_(model_, runner_, workers_) {
+  if (!o.quiet) std::fprintf(stderr, "%s on %s\n", o.model.c_str(), str(memory_->device()).c_str());
+}
 
 metrics::Predictions LoadedModel::predict(const Manifest& manifest, const ImageCache& cache, std::span<const int64_t> images, const std::string& what, bool quiet) {
   std::vector<std::string> patients;

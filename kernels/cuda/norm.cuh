@@ -1,0 +1,24 @@
+// defines: what the kernels of batch normalisation share
+#pragma once
+
+#include "kernels/cuda/rows.cuh"
+
+namespace ptrain::cuda {
+
+// y = act(gamma · (x − mean) · inv_std + beta); inv_std from `inv_std` or, when that is null, from `variance`. norm_infer.cu
+void norm_apply(const NormShape& s, Buffer x, Buffer gamma, Buffer beta, Buffer mean, Buffer inv_std, Buffer variance, Buffer y,
+                cudaStream_t stream);
+
+// Finishing kernels: a warp across 32 channels, eight of them share the partial results of the walkers.
+constexpr unsigned kFinishColumns = 32, kFinishWalkers = 8;
+
+// gamma[c], or 1 where there is none.
+template <int V>
+__device__ inline Floats<V> load_or_ones(const float* p, int64_t c) {
+  if (p) return load<V>(p, c);
+  Floats<V> ones;
+  for (int k = 0; k < V; ++k) ones.v[k] = 1.f;
+  return ones;
+}
+
+}  // namespace ptrain::cuda

@@ -1,0 +1,52 @@
+// Mixed precision and the self-test, as a user runs them.
+#include "tests/tools/program.hpp"
+
+using namespace ptrain;
+using namespace ptrain::test;
+
+TEST_CASE("float16 training writes the loss scale and the skipped steps") {
+  const TempDir temp;
+  make_data(temp / "data", 6);
+  const std::string out = (temp / "run").string();
+  const Finished trained = run_ptrain(quick_training((temp / "data").string(), out, {"--device", "reference", "--precision", "fp16", "--image-size", "32", "--epochs", "1", "--fine-tune-epochs", "1"}));
+  INFO(trained.err);
+  REQUIRE(trained.code == 0);
+  CHECK(read_file(temp / "run" / "log.txt").find("on reference") != std::string::npos);
+  std::istringstream lines(read_file(temp / "run" / "metrics.jsonl"));
+  int epochs = 0;
+  for (std::string line; std::getline(lines, line); ++epochs) {
+    const nlohmann::json j = nlohmann::json::parse(line);
+    CHECK(j["loss_scale"] == 32768);
+    CHECK(j["skipped_steps"] == 0);
+  }
+  CHECK(epochs == 2);
+  const Finished evaluated = run_ptrain({"evaluate", "--model", out + "/best.h5", "--data", (temp / "data").string(), "--json", "--device", "reference", "--precision", "fp16"});
+  INFO(evaluated.err);
+  CHECK(evaluated.code == 0);
+  CHECK(evaluated.err.find("on reference") != std::string::npos);
+}
+
+TEST_CASE("float16 needs a device that computes in it") {
+  const TempDir temp;
+  make_data(temp / "data", 6);
+  const Finished refused = run_ptrain(quick_training((temp / "data").string(), (temp / "run").string(), {"--device", "cpu", "--precision", "fp16"}));
+  CHECK(refused.code == 2);
+  CHECK(refused.err.find("bf16") != std::string::npos);
+}
+
+TEST_CASE("selftest of the CPU passes and says what it left out") {
+  const Finished tested = run_ptrain({"selftest", "--device", "cpu", "--precision", "fp32", "--no-speed", "--json"});
+  INFO(tested.err);
+  REQUIRE(tested.code == 0);
+  const nlohmann::json j = nlohmann::json::parse(tested.out);
+  CHECK(j["passed"] == true);
+  CHECK(j["device"] == "cpu");
+  std::map<std::string, int> groups;
+  for (const nlohmann::json& check : j["checks"]) {
+    ++groups[check["group"]];
+    CHECK(check["result"] != "failed");
+  }
+  CHECK(groups["operation"] >= 45);
+  CHECK(groups["training"] == 2);
+  CHECK(groups["net"] == 5);
+}
