@@ -50,7 +50,7 @@ void note_parts(Audit& a) {
                                   m.classes[size_t(std::max_element(counts.begin(), counts.end()) - counts.begin())], m.classes[size_t(std::min_element(counts.begin(), counts.end()) - counts.begin())]));
   for (const PriorDifference& d : a.priors)
     if (d.p < 0.001)
-      a.notes.push_back(fmt::format("prior shift: the classes in {}/ have other shares than in training (p = {:.2g}): thresholds and probabilities learnt on one do not hold on the other without a correction (--prior-shift)",
+      a.notes.push_back(fmt::format("prior shift: the classes in {}/ have other shares than in training (p = {:.2g}): thresholds and probabilities learnt on one do not hold on the other without a correction (ptrain evaluate --prior-shift)",
                                     str(d.part), d.p));
 }
 

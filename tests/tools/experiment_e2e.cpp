@@ -79,11 +79,17 @@ TEST_CASE("an experiment compares chooses fine-tunes and evaluates once") {
   CHECK(nlohmann::json::parse(e.out)["threshold"] == j["calibration"]["threshold"]);
   CHECK(j["calibration"]["threshold"] != 0.5);
   CHECK(nlohmann::json::parse(e.out)["log_loss"].get<double>() == doctest::Approx(j["validation"]["log_loss"].get<double>()).epsilon(1e-6));
+  // The correction for other class shares changes what 0.5 means and no decision at the threshold.
+  const Finished shifted = run_ptrain({"evaluate", "--model", (run / "best.h5").string(), "--data", (temp / "data").string(), "--part", "val", "--split", (run / "split.csv").string(), "--json", "--quiet", "--prior-shift"});
+  INFO(shifted.err);
+  REQUIRE(shifted.code == 0);
+  CHECK(nlohmann::json::parse(shifted.out)["confusion"] == nlohmann::json::parse(e.out)["confusion"]);
+  CHECK(nlohmann::json::parse(shifted.out)["log_loss"] != nlohmann::json::parse(e.out)["log_loss"]);
   const Finished again = run_ptrain({"experiment", "--resume", "--out", run.string()});
   INFO(again.err);
   REQUIRE(again.code == 0);
   CHECK(json_of(run / "report.json")["test"] == j["test"]);
-  CHECK(lines(run / "best.ledger.jsonl") == 2);  // one by `evaluate --part val`
+  CHECK(lines(run / "best.ledger.jsonl") == 3);  // two by `evaluate --part val`
 }
 
 TEST_CASE("an experiment without a test part and with missing weights says so") {

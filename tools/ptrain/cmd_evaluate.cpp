@@ -7,6 +7,7 @@
 #include "tools/ptrain/ledger.hpp"
 #include "train/metrics/evaluation.hpp"
 #include "train/predictions_csv.hpp"
+#include "train/prior_shift.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -16,6 +17,7 @@ struct EvaluateOptions {
   DataOptions data;
   std::string part = "test", split, predictions;
   double threshold = -1;  // the model's
+  bool prior_shift = false;
 };
 
 std::string names(const std::vector<std::string>& list) {
@@ -61,6 +63,26 @@ void print(const metrics::Evaluation& e, const std::string& model, const std::st
   for (const std::string& warning : e.warnings) fmt::print("note: {}\n", warning);
 }
 
+// Adjusts the probabilities to the class shares that EM finds in these images without their labels, from equal ones, which is what class
+// weights made the model see. The threshold moves with the probability that it stands for, so decisions at it stay; those at 0.5 change.
+double correct_priors(metrics::Predictions& p, const ModelSpec& spec, double threshold, nlohmann::ordered_json& line) {
+  const size_t k = p.classes.size();
+  const std::vector<double> equal(k, 1.0 / double(k));
+  PriorShift shift = fit_prior_shift(p.probabilities, equal);
+  p.probabilities = std::move(shift.probabilities);
+  std::string text;
+  for (size_t c = 0; c < k; ++c) {
+    line["priors"][p.classes[c]] = shift.priors[c];
+    text += fmt::format("  {} {:.4f}", p.classes[c], shift.priors[c]);
+  }
+  std::fprintf(stderr, "prior shift: class shares by EM on these images, without their labels:%s (p = %.3g that they are equal)\n", text.c_str(), shift.p);
+  if (k != 2) return threshold;
+  std::vector<double> at{threshold, 1 - threshold};
+  if (spec.positive == 1) std::swap(at[0], at[1]);
+  for (double& prior : shift.priors) prior = std::max(prior, 1e-12);
+  return adjust_to_priors(at, equal, shift.priors)[size_t(spec.positive)];
+}
+
 void run(const EvaluateOptions& o) {
   check_ledger(o.inference.model);
   Manifest manifest = read_folder(o.data.data, patient_rule(o.data));
@@ -74,13 +96,14 @@ void run(const EvaluateOptions& o) {
   const ImageCache cache(plan_cache(manifest, images, options), manifest, images, resizer_for(*loaded.memory()), options);
   for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
 
-  const metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
+  metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
   const bool binary = p.classes.size() == 2;
-  const double threshold = o.threshold >= 0 ? o.threshold : spec.threshold;
+  const double own = o.threshold >= 0 ? o.threshold : spec.threshold;
+  nlohmann::ordered_json line{{"part", o.part}, {"data_hash", data_hash(manifest, cache.indices(), cache.hashes())}};
+  const double threshold = o.prior_shift ? correct_priors(p, spec, own, line) : own;
   const metrics::Evaluation e = metrics::evaluate(p, {.threshold = threshold, .positive = binary ? spec.positive : -1});
 
   const nlohmann::ordered_json result = metrics::to_json(e);
-  nlohmann::ordered_json line{{"part", o.part}, {"data_hash", data_hash(manifest, cache.indices(), cache.hashes())}};
   for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
     if (result.contains(key)) line[key] = result[key];
   add_to_ledger(o.inference.model, line);
@@ -103,6 +126,7 @@ std::unique_ptr<Command> evaluate_command(CLI::App& program) {
   command->option("--split", o->split, "take the parts from this split.csv")->option_text("FILE.csv");
   command->option("--predictions", o->predictions, "write every image's probabilities")->option_text("P.csv");
   command->option("--threshold", o->threshold, "decide at this probability instead of the model's own")->option_text("P");
+  command->flag("--prior-shift", o->prior_shift, "correct for class shares that differ from training, estimated on these images without their labels (EM)");
   command->run = [o] { run(*o); };
   return command;
 }

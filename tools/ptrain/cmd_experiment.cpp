@@ -152,6 +152,7 @@ void run(const CompareOptions& o, const std::string& config) {
     Experiment experiment(o, config);
     experiment.run();
     if (o.train.json) std::cout << experiment.result().dump(2) << "\n";
+    else std::cout << o.train.out << "/" << report_files::kJson << "\n";
   } catch (const Interrupted& e) {
     throw Interrupted(e.signal(), concat(e.what(), "\n  or with the whole of it: ptrain experiment --resume --out ", o.train.out));
   }
