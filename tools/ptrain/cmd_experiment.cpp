@@ -8,6 +8,7 @@
 #include "tools/ptrain/experiment_json.hpp"
 #include "tools/ptrain/fine_tuning.hpp"
 #include "tools/ptrain/locked_test.hpp"
+#include "tools/ptrain/report_pictures.hpp"
 #include "train/audit_report.hpp"
 #include "train/interrupt.hpp"
 #include "train/predictions_csv.hpp"
@@ -151,8 +152,9 @@ void run(const CompareOptions& o, const std::string& config) {
   try {
     Experiment experiment(o, config);
     experiment.run();
+    const std::filesystem::path page = make_report(o.train.out, {.device = o.train.device, .threads = o.train.threads, .quiet = o.train.quiet});
+    if (!o.train.json) std::cout << page.string() << "\n";
     if (o.train.json) std::cout << experiment.result().dump(2) << "\n";
-    else std::cout << o.train.out << "/" << report_files::kJson << "\n";
   } catch (const Interrupted& e) {
     throw Interrupted(e.signal(), concat(e.what(), "\n  or with the whole of it: ptrain experiment --resume --out ", o.train.out));
   }
