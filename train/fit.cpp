@@ -6,12 +6,11 @@
 #include <fmt/format.h>
 
 #include "data/shuffle.hpp"
-#include "train/calibration.hpp"
 #include "train/class_weights.hpp"
+#include "train/decision.hpp"
 #include "train/interrupt.hpp"
 #include "train/metrics/evaluation.hpp"
 #include "train/metrics/ranking.hpp"
-#include "train/metrics/threshold.hpp"
 
 namespace ptrain {
 namespace {
@@ -212,19 +211,23 @@ void Fit::stop_if_interrupted(Stage& stage) {
                                    run_.last().string(), "\n  go on with: ptrain train --resume --out ", run_.path().string()));
 }
 
-// The best weights are in the model. Their threshold is chosen on the validation images and stored with them.
+// The best weights are in the model. Temperature and threshold are chosen on the validation images and stored with them.
 void Fit::finish() {
   freeze(model_, {.cut = model_.base_layers().size()}, o_.bn);
   BaseRunner runner(model_, workers_, runner_options(model_, o_));
   Predictor predictor(model_, runner, workers_);
-  const metrics::Predictions p = predict(model_, predictor, data_.cache, data_.val, data_.patients);
-  const bool binary = p.classes.size() == 2;
+  model_.spec.temperature = 1;
+  const metrics::Predictions plain = predict(model_, predictor, data_.cache, data_.val, data_.patients);
+  const bool binary = plain.classes.size() == 2;
+  const Decision decision = decide(plain, model_.spec.positive, o_.operating_point);
+  model_.spec.temperature = decision.temperature.temperature, model_.spec.threshold = decision.threshold;
+  const metrics::Predictions p = at_temperature(plain, model_.spec.temperature);
   const WeightFileReader best(run_.best());
   Attributes extra = extra_;
   for (const auto& [name, value] : best.attributes())
     if (!extra.contains(name)) extra[name] = value;
-  if (binary) model_.spec.threshold = metrics::youden_threshold(p.labels_against(model_.spec.positive), p.scores(model_.spec.positive)).threshold;
   const metrics::Evaluation evaluation = metrics::evaluate(p, {.threshold = model_.spec.threshold, .positive = binary ? model_.spec.positive : -1, .seed = o_.seed});
+  extra["calibration"] = to_json(decision, binary).dump();
   extra["validation"] = metrics::to_json(evaluation).dump();
   save_model(model_, run_.best(), extra);
 }
