@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "kernels/plugin.hpp"
+
 namespace ptrain {
 namespace {
 
@@ -126,10 +128,10 @@ std::shared_ptr<Memory> open_device(const Device& device) {
     case DeviceKind::cpu: return std::make_shared<Pool>(make_cpu_backend(), device);
     case DeviceKind::reference: return std::make_shared<Pool>(make_reference_backend(), device);
     case DeviceKind::meta: return std::make_shared<Pool>(make_meta_backend(), device);
-    case DeviceKind::cuda:
-    case DeviceKind::cuda_sim: break;
+    case DeviceKind::cuda: return std::make_shared<Pool>(make_cuda_backend(device.index), device);
+    case DeviceKind::cuda_sim: return std::make_shared<Pool>(make_cuda_sim_backend(), device);
   }
-  fail(ErrorKind::device, "opening ", str(device), ": this build has no such backend; use --device cpu");
+  fail(ErrorKind::failed, "no such device");
 }
 
 }  // namespace ptrain

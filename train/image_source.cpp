@@ -5,12 +5,6 @@
 namespace ptrain {
 namespace {
 
-// One image, as it lies in the cache and as it is to be drawn.
-struct Shown {
-  ImageView view;
-  AugmentImage drawn;
-};
-
 struct Drawing {
   AugmentOptions options;
   Preprocess preprocess;
@@ -75,13 +69,17 @@ ImageSource plain_source(const Model& model, const ImageCache& cache) { return a
 
 ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch) {
   const bool changes = !(options == AugmentOptions{});
+  return shown_source(model, options, [&cache, options, seed, epoch, changes](int64_t i) {
+    const ImageView view = cache.get(i);
+    return Shown{view, changes ? draw_augmentation(options, seed, epoch, i, view.h, view.w) : AugmentImage{}};
+  });
+}
+
+ImageSource shown_source(const Model& model, const AugmentOptions& options, std::function<Shown(int64_t image)> show) {
   const Drawing how{options, preprocess_of(model.net().preprocess)};
-  return [&cache, how, seed, epoch, changes, memory = model.memory(), staging = std::make_shared<Staging>()](std::span<const int64_t> images, Context& c, Buffer x) {
+  return [how, show = std::move(show), memory = model.memory(), staging = std::make_shared<Staging>()](std::span<const int64_t> images, Context& c, Buffer x) {
     std::vector<Shown> shown;
-    for (const int64_t i : images) {
-      const ImageView view = cache.get(i);
-      shown.push_back({view, changes ? draw_augmentation(how.options, seed, epoch, i, view.h, view.w) : AugmentImage{}});
-    }
+    for (const int64_t i : images) shown.push_back(show(i));
     if (memory->backend().is_host()) show_from_host(c, shown, how, x);
     else if (c.memory->device().kind != DeviceKind::meta) show_on_device(c, shown, how, *staging, memory, x);
   };

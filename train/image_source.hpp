@@ -13,4 +13,11 @@ ImageSource plain_source(const Model& model, const ImageCache& cache);
 // Augmented by draws of (seed, epoch, index of the image) alone.
 ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch);
 
+// Any image on the host, drawn as it says. `show` is called by several threads; of `options` only fill and interpolation count.
+struct Shown {
+  ImageView view;
+  AugmentImage drawn;
+};
+ImageSource shown_source(const Model& model, const AugmentOptions& options, std::function<Shown(int64_t image)> show);
+
 }  // namespace ptrain

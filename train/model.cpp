@@ -66,8 +66,8 @@ void write_model(const Model& model, WeightFileWriter& file) {
 
 void save_model(const Model& model, const std::filesystem::path& path, const Attributes& extra) {
   WeightFileWriter file(path);
-  write_model(model, file);
   for (const auto& [name, value] : extra) file.attribute(name, value);
+  write_model(model, file);  // last: what an older file said of the threshold must not win
   file.commit();
 }
 

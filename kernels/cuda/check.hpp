@@ -7,13 +7,10 @@
 
 namespace ptrain::cuda {
 
-[[noreturn]] inline void gpu_failure(cudaError_t e, const char* call, const char* file, int line) {
-  fail(ErrorKind::device, file, ":", line, ": ", call, " failed: ", cudaGetErrorName(e), ": ", cudaGetErrorString(e));
-}
 inline void check(cudaError_t e, const char* call, const char* file, int line) {
-  if (e != cudaSuccess) gpu_failure(e, call, file, line);
+  if (e != cudaSuccess) fail(ErrorKind::device, file, ":", line, ": ", call, " failed: ", cudaGetErrorName(e), ": ", cudaGetErrorString(e));
 }
 
 }  // namespace ptrain::cuda
 
-#define GPU_CHECK(call) ::ptrain::cuda::check((call), #call, __FILE__, __LINE__)
+#define GPU_CHECK(...) ::ptrain::cuda::check((__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)

@@ -30,7 +30,7 @@ __device__ void finish(const Epilogue<T>& e, int64_t i, int64_t c, int64_t left,
 // Memory : reads each x once and a halo (1.6 times for 3×3 with stride 1), writes one value: bound by the memory's bandwidth.
 // Exact  : float32 sums in r,s order: the same bits in every run.
 template <int V, int kStride, class T>
-__global__ void __launch_bounds__(kTileWarps * 32)
+__global__ void __launch_bounds__(kTileWarps * 32, 4)
     depthwise_forward_kernel(DepthwiseShape d, int64_t height, int64_t width, TileGrid grid, int rows, int columns, const T* x, const T* w,
                              Epilogue<T> epilogue, T* y) {
   PTRAIN_DYNAMIC_SHARED(T, tile);

@@ -16,11 +16,10 @@ struct CUstream_st {
   CUgraph_st* graph = nullptr;  // where work goes while it is captured
   bool running = false;
 };
-// Work before `mark` of the stream has happened when the event has.
+// Each record has a number; an event has happened up to the number of the last record that a stream came by.
 struct CUevent_st {
   CUstream_st* stream = nullptr;
-  bool recorded = false, happened = false;
-  uint64_t version = 0;
+  uint64_t recorded = 0, happened = 0;
   std::chrono::steady_clock::time_point time;
 };
 struct CUgraph_st {
@@ -65,9 +64,9 @@ void drain(CUstream_st* s) {
   }
 }
 
-void drain_until(const CUevent_st* e, uint64_t version) {
+void drain_until(const CUevent_st* e, uint64_t record) {
   CUstream_st* s = e->stream;
-  while (s && !(e->happened && e->version >= version) && !s->queue.empty()) {
+  while (s && e->happened < record && !s->queue.empty()) {
     const Work work = std::move(s->queue.front());
     s->queue.pop_front();
     work();
@@ -133,41 +132,38 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
   const std::lock_guard lock(runtime());
-  if (event->recorded) drain_until(event, event->version + 1);
+  drain_until(event, event->recorded);
   delete event;
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(runtime());
   event->stream = find(stream);
-  event->recorded = true;
-  event->happened = false;
-  const uint64_t version = ++event->version;
-  enqueue(stream, [event, version] {
-    if (event->version != version) return;
-    event->happened = true;
+  const uint64_t record = ++event->recorded;
+  enqueue(stream, [event, record] {
+    event->happened = record;
     event->time = std::chrono::steady_clock::now();
   });
   return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::lock_guard lock(runtime());
-  if (!event->recorded) return cudaSuccess;  // as the runtime has it: nothing to wait for
-  enqueue(stream, [event, version = event->version] { drain_until(event, version); });
+  if (event->recorded == 0) return cudaSuccess;  // as the runtime has it: nothing to wait for
+  enqueue(stream, [event, record = event->recorded] { drain_until(event, record); });
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(runtime());
-  if (event->recorded) drain_until(event, event->version);
+  drain_until(event, event->recorded);
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard lock(runtime());
-  return event->recorded && !event->happened ? cudaErrorNotReady : cudaSuccess;
+  return event->happened < event->recorded ? cudaErrorNotReady : cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   const std::lock_guard lock(runtime());
-  if (!from->happened || !to->happened) return cudaErrorNotReady;
+  if (from->happened < from->recorded || to->happened < to->recorded) return cudaErrorNotReady;
   *milliseconds = std::chrono::duration<float, std::milli>(to->time - from->time).count();
   return cudaSuccess;
 }

@@ -6,6 +6,7 @@
 #include <list>
 
 #include "kernels/backend.hpp"
+#include "kernels/plugin.hpp"
 #include "tests/support/support.hpp"
 
 namespace ptrain::test {
@@ -15,6 +16,7 @@ struct Target {
   std::shared_ptr<Backend> backend;
   DType dtype = DType::float32;
   bool is_reference = false;  // sums in double
+  bool is_cuda = false;       // its libraries round to half types between the parts of an operation, and filter gradients before they are widened
 
   std::string name() const { return backend->name() + " " + str(dtype); }
 };
@@ -23,12 +25,13 @@ struct Target {
 inline const std::vector<Target>& backends_under_test() {
   static const std::vector<Target> targets = [] {
     std::vector<Target> all;
-    const auto add = [&](const std::shared_ptr<Backend>& backend, bool is_reference) {
+    const auto add = [&](const std::shared_ptr<Backend>& backend, bool is_reference, bool is_cuda = false) {
       for (const DType t : {DType::float32, DType::float64, DType::float16, DType::bfloat16})
-        if (backend->supports(t)) all.push_back({backend, t, is_reference});
+        if (backend->supports(t)) all.push_back({backend, t, is_reference, is_cuda});
     };
     add(make_reference_backend(), true);
     add(make_cpu_backend(), false);
+    for (const int schedule : {0, 1, 2}) add(make_cuda_sim_backend(schedule), false, true);
     return all;
   }();
   return targets;
@@ -78,7 +81,7 @@ inline Tolerance tolerance(const Target& target, int64_t terms, double size, DTy
 inline Tolerance packed_tolerance(const Target& target, int64_t terms, double size) {
   Tolerance t = tolerance(target, terms, size, target.dtype);
   if (!target.is_reference && rounding_of(target.dtype) > 0x1p-24)
-    t.atol += rounding_of(target.dtype) * std::sqrt(double(terms)) * size / 2;
+    t.atol += rounding_of(target.dtype) * std::sqrt(double(terms)) * size / (target.is_cuda ? 1 : 2);
   return t;
 }
 
@@ -165,18 +168,24 @@ class Trial {
     check(what, g, want, tolerance(target_, terms, size, g.buffer.dtype));
   }
 
-  // Runs op(Into) twice: to overwrite NaN, and to add to numbers that are there.
+  // Runs op(Into) twice: to overwrite NaN, and to add to numbers that are there. `between`: what is written or added has been rounded to that type.
   template <class F>
-  void check_into(const char* what, DType t, const std::vector<double>& want, int64_t terms, double size, F&& op) {
+  void check_into(const char* what, DType t, const std::vector<double>& want, int64_t terms, double size, F&& op, const DType* between = nullptr) {
     const Guarded& fresh = output(int64_t(want.size()), t);
     op(Into{fresh, Accumulate::no});
-    check(what, fresh, want, terms, size);
+    check(what, fresh, want, tolerance(target_, terms, size, between ? *between : t));
 
     const Guarded& sum = state(numbers(99, int64_t(want.size())), t);
     std::vector<double> total = want;
-    for (size_t i = 0; i < total.size(); ++i) total[i] += sum.values[i];
+    double largest = 0;
+    for (size_t i = 0; i < total.size(); ++i) {
+      largest = std::max(largest, std::fabs(want[i]));
+      total[i] += sum.values[i];
+    }
     op(Into{sum, Accumulate::yes});
-    check((std::string(what) + ", accumulated").c_str(), sum, total, terms + 1, size);
+    Tolerance tolerance_of_sum = tolerance(target_, terms + 1, size, t);
+    if (between) tolerance_of_sum.atol += 1.01 * rounding_of(*between) * largest;
+    check((std::string(what) + ", accumulated").c_str(), sum, total, tolerance_of_sum);
   }
 
  private:

@@ -15,6 +15,7 @@ const DepthwiseShape kShapes[] = {
     {.n = 1, .h = 18, .w = 10, .c = 72, .stride = 2, .more_h = 1, .more_w = 1},
     {.n = 2, .h = 17, .w = 9, .c = 33, .stride = 2, .pad_h = 1, .pad_w = 1},
     {.n = 1, .h = 5, .w = 6, .c = 8},
+    {.n = 2, .h = 96, .w = 90, .c = 2, .pad_h = 1, .pad_w = 1},  // more tiles than partial sums
     {.n = 2, .h = 6, .w = 13, .c = 24, .r = 5, .s = 2, .pad_h = 2, .pad_w = 1},
     {.n = 1, .h = 20, .w = 19, .c = 5, .r = 7, .s = 7, .stride = 3, .pad_h = 3, .pad_w = 3},
     {.n = 1, .h = 11, .w = 9, .c = 16, .r = 3, .s = 3, .stride = 3, .more_w = 1},

@@ -1,6 +1,7 @@
 #include "tools/ptrain/cli.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <new>
@@ -61,7 +62,8 @@ std::vector<std::string> arguments_of(const std::string& path, const CLI::App& c
     if (const toml::array* list = node.as_array())
       for (const toml::node& item : *list) text += (text.empty() ? "" : ",") + scalar_text(item, where);
     else text = scalar_text(node, where);
-    arguments.push_back("--" + name + "=" + text);
+    if (text.empty()) arguments.insert(arguments.end(), {"--" + name, ""});  // after "--name=" CLI11 would take the next argument as the value
+    else arguments.push_back("--" + name + "=" + text);
   }
   return arguments;
 }
@@ -164,6 +166,7 @@ std::string nearest(const std::string& name, const std::vector<std::string>& kno
 }
 
 int main(CLI::App& program, std::vector<std::unique_ptr<Command>>& commands, int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that reaches its size limit is an error of the write, like a full disk
   try {
     return run(program, commands, {argv + 1, argv + argc});
   } catch (const Interrupted& e) {

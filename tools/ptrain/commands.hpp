@@ -8,6 +8,8 @@ namespace ptrain::cli {
 std::unique_ptr<Command> train_command(CLI::App& program);
 std::unique_ptr<Command> evaluate_command(CLI::App& program);
 std::unique_ptr<Command> predict_command(CLI::App& program);
+std::unique_ptr<Command> explain_command(CLI::App& program);
+std::unique_ptr<Command> report_command(CLI::App& program);
 std::unique_ptr<Command> features_command(CLI::App& program);
 std::unique_ptr<Command> nets_command(CLI::App& program);
 std::unique_ptr<Command> doctor_command(CLI::App& program);

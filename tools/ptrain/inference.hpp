@@ -20,6 +20,8 @@ class LoadedModel {
 
   Model& model() { return model_; }
   Predictor& predictor() { return predictor_; }
+  Workers& workers() { return workers_; }
+  DType compute() const { return runner_.options().compute; }
   const std::shared_ptr<Memory>& memory() const { return memory_; }
   int threads() const { return threads_; }
   // Probabilities for these images of a manifest, with a progress bar.

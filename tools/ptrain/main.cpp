@@ -10,6 +10,8 @@ int main(int argc, char** argv) {
   program.require_subcommand(1);
   program.footer("'ptrain help COMMAND' shows the options of a command and examples.");
   std::vector<std::unique_ptr<Command>> commands;
-  for (const auto add : {train_command, evaluate_command, predict_command, features_command, nets_command, doctor_command, selftest_command}) commands.push_back(add(program));
+  for (const auto add : {train_command, evaluate_command, predict_command, explain_command, report_command, features_command, nets_command,
+                         doctor_command, selftest_command})
+    commands.push_back(add(program));
   return ptrain::cli::main(program, commands, argc, argv);
 }

@@ -119,12 +119,15 @@ OptimizerRule optimizer_rule(const TrainOptions& o) {
 }
 
 int positive_class(const std::string& name, const std::vector<std::string>& classes) {
-  if (name.empty()) return int(classes.size()) - 1;
+  return name.empty() ? int(classes.size()) - 1 : class_named("--positive", name, classes);
+}
+
+int class_named(const std::string& option, const std::string& name, const std::vector<std::string>& classes) {
   const auto it = std::find(classes.begin(), classes.end(), name);
   if (it != classes.end()) return int(it - classes.begin());
   std::string known;
   for (const std::string& c : classes) known += (known.empty() ? "" : ", ") + c;
-  fail(ErrorKind::usage, "--positive ", name, ": the classes are ", known);
+  fail(ErrorKind::usage, option, " ", name, ": the classes are ", known);
 }
 
 namespace {

@@ -61,6 +61,7 @@ PatientRule patient_rule(const DataOptions&);
 CacheOptions cache_options(const DataOptions&, int64_t h, int64_t w, int threads);
 OptimizerRule optimizer_rule(const TrainOptions&);
 int positive_class(const std::string& name, const std::vector<std::string>& classes);  // "": the last
+int class_named(const std::string& option, const std::string& name, const std::vector<std::string>& classes);  // Error{usage} lists them
 FitOptions fit_options(const TrainOptions&, const Model& model);
 std::string version();
 

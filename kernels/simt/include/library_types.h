@@ -1,0 +1,4 @@
+// defines: cudaDataType, as cuBLAS names types
+#pragma once
+
+enum cudaDataType { CUDA_R_32F = 0, CUDA_R_64F = 1, CUDA_R_16F = 2, CUDA_R_16BF = 14 };
