@@ -1,7 +1,9 @@
 // Features that are the same in every epoch are computed once, and what is trained does not change by a bit. And: once its shapes have
 // been seen a training asks the system for no more memory.
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <numeric>
 
 #include "layers/formula.hpp"
 #include "tests/support/support.hpp"
@@ -27,8 +29,9 @@ constexpr int64_t kSide = 64, kImages = 10, kEpochs = 3;
 
 struct Trained {
   std::vector<double> weights;
-  std::vector<int> shown;  // how often the source was asked for each image
-  std::vector<int> taken;  // in each step
+  std::vector<std::vector<double>> logits;        // of two validations
+  std::vector<int> shown, shown_in_validation;  // how often the source was asked for each image
+  std::vector<int> taken;                       // in each step
 };
 
 // Epochs over ten images in other orders, in batches of 4, 4 and 2.
@@ -50,7 +53,7 @@ Trained train(size_t cut, bool keep, int threads) {
   Workers workers(memory->shared_backend(), threads);
   Stepper stepper(model, workers, {.runner = {.shard = 1, .group = 2}, .rule = {}, .class_weights = {1, 1}, .seed = 7});
   std::vector<int64_t> all(kImages);
-  for (int64_t i = 0; i < kImages; ++i) all[size_t(i)] = i;
+  std::iota(all.begin(), all.end(), 0);
   std::optional<FeatureStore> store;
   if (keep) store.emplace(stepper.runner(), all);
   Trained t;
@@ -63,11 +66,16 @@ Trained train(size_t cut, bool keep, int threads) {
       stepper.step(1e-3);
       t.taken.push_back(taken - before);
     }
+  t.shown.assign(shown.begin(), shown.end());
+  Predictor predictor(model, stepper.runner(), workers);
+  std::optional<KeptFeatures> kept = keep ? predictor.keep(all, 1 << 30) : std::nullopt;
+  CHECK(!predictor.keep(all, kImages * stepper.runner().border_bytes_per_image() - 1));
+  for (int pass = 0; pass < 2; ++pass) t.logits.push_back(predictor.logits(all, source, kept ? &*kept : nullptr));
+  for (size_t i = 0; i < t.shown.size(); ++i) t.shown_in_validation.push_back(shown[i] - t.shown[i]);
   for (const Param& p : model.params.list()) {
     const std::vector<double> v = p.value.to_doubles();
     t.weights.insert(t.weights.end(), v.begin(), v.end());
   }
-  t.shown.assign(shown.begin(), shown.end());
   return t;
 }
 
@@ -81,6 +89,10 @@ TEST_CASE("stored features show each image once and train the same bytes") {
       CHECK(with.weights == without.weights);
       CHECK(with.shown == std::vector<int>(kImages, 1));
       CHECK(without.shown == std::vector<int>(kImages, int(kEpochs)));
+      CHECK(with.shown_in_validation == std::vector<int>(kImages, 1));
+      CHECK(without.shown_in_validation == std::vector<int>(kImages, 2));
+      CHECK(with.logits[0] == without.logits[0]);
+      CHECK(with.logits[1] == with.logits[0]);
     }
 }
 
