@@ -6,12 +6,11 @@
 #include <fmt/format.h>
 
 #include "data/shuffle.hpp"
-#include "train/calibration.hpp"
 #include "train/class_weights.hpp"
+#include "train/decision.hpp"
 #include "train/interrupt.hpp"
 #include "train/metrics/evaluation.hpp"
 #include "train/metrics/ranking.hpp"
-#include "train/metrics/threshold.hpp"
 
 namespace ptrain {
 namespace {
@@ -36,13 +35,17 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // What lives as long as a stage.
 struct Fit::Stage {
-  Stage(Model& model, Workers& workers, const FitOptions& o, const StageOptions& s, StepperOptions stepping, const std::vector<int64_t>& val)
-      : options(s), stepper(model, workers, std::move(stepping)), predictor(model, stepper.runner(), workers), kept(predictor.keep(val, o.feature_budget)) {}
+  Stage(Model& model, Workers& workers, const FitOptions& o, const StageOptions& s, StepperOptions stepping, const FitData& data)
+      : options(s), stepper(model, workers, std::move(stepping)), predictor(model, stepper.runner(), workers), kept(predictor.keep(data.val, o.feature_budget)) {
+    const int64_t image = stepper.runner().border_bytes_per_image(), left = o.feature_budget - (kept ? int64_t(data.val.size()) * image : 0);
+    if (s.augment == AugmentOptions{} && int64_t(data.train.size()) * image <= left) store.emplace(stepper.runner(), data.train);
+  }
 
   const StageOptions& options;
   Stepper stepper;
   Predictor predictor;
-  std::optional<KeptFeatures> kept;  // of the validation images
+  std::optional<KeptFeatures> kept;   // of the validation images
+  std::optional<FeatureStore> store;  // of the training images, when they are not augmented
 };
 
 Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options, RunFolder& run, Attributes extra)
@@ -68,7 +71,7 @@ void Fit::run_stage(const WeightFileReader* state) {
   const StageOptions& options = o_.stages.at(size_t(position_.stage));
   if (options.epochs == 0) return;
   freeze(model_, options, o_.bn);
-  Stage stage(model_, workers_, o_, options, {.runner = runner_options(model_, o_), .rule = o_.optimizer, .class_weights = class_weights_, .seed = o_.seed, .scaling = scaling_of(o_)}, data_.val);
+  Stage stage(model_, workers_, o_, options, {.runner = runner_options(model_, o_), .rule = o_.optimizer, .class_weights = class_weights_, .seed = o_.seed, .scaling = scaling_of(o_)}, data_);
   if (state) read_optimizer(*state, stage.stepper);
   run_.message(fmt::format("stage '{}': {} of {} numbers are trained, learning rate {:g}, batch {}", options.name, model_.params.count(true), model_.params.count(), options.learning_rate, o_.batch));
   EarlyStopping stopping({.direction = o_.direction(), .patience = o_.patience, .min_delta = o_.min_delta, .baseline = {}}, position_.stopping);
@@ -103,7 +106,7 @@ void Fit::train_epoch(Stage& stage) {
     const std::span images = std::span(order).subspan(size_t(next * o_.batch), size_t(std::min(o_.batch, n - next * o_.batch)));
     StepInput input{.images = {images.begin(), images.end()}, .labels = {}, .epoch = uint32_t(position_.epoch)};
     for (const int64_t i : images) input.labels.push_back(data_.cache.label(i));
-    stage.stepper.prepare(std::move(input), source);
+    stage.stepper.prepare(std::move(input), source, stage.store ? &*stage.store : nullptr);
     ++next;
   };
   EpochTotals& totals = position_.totals;
@@ -212,19 +215,23 @@ void Fit::stop_if_interrupted(Stage& stage) {
                                    run_.last().string(), "\n  go on with: ptrain train --resume --out ", run_.path().string()));
 }
 
-// The best weights are in the model. Their threshold is chosen on the validation images and stored with them.
+// The best weights are in the model. Temperature and threshold are chosen on the validation images and stored with them.
 void Fit::finish() {
   freeze(model_, {.cut = model_.base_layers().size()}, o_.bn);
   BaseRunner runner(model_, workers_, runner_options(model_, o_));
   Predictor predictor(model_, runner, workers_);
-  const metrics::Predictions p = predict(model_, predictor, data_.cache, data_.val, data_.patients);
-  const bool binary = p.classes.size() == 2;
+  model_.spec.temperature = 1;
+  const metrics::Predictions plain = predict(model_, predictor, data_.cache, data_.val, data_.patients);
+  const bool binary = plain.classes.size() == 2;
+  const Decision decision = decide(plain, model_.spec.positive, o_.operating_point);
+  model_.spec.temperature = decision.temperature.temperature, model_.spec.threshold = decision.threshold;
+  const metrics::Predictions p = at_temperature(plain, model_.spec.temperature);
   const WeightFileReader best(run_.best());
   Attributes extra = extra_;
   for (const auto& [name, value] : best.attributes())
     if (!extra.contains(name)) extra[name] = value;
-  if (binary) model_.spec.threshold = metrics::youden_threshold(p.labels_against(model_.spec.positive), p.scores(model_.spec.positive)).threshold;
   const metrics::Evaluation evaluation = metrics::evaluate(p, {.threshold = model_.spec.threshold, .positive = binary ? model_.spec.positive : -1, .seed = o_.seed});
+  extra["calibration"] = to_json(decision, binary).dump();
   extra["validation"] = metrics::to_json(evaluation).dump();
   save_model(model_, run_.best(), extra);
 }

@@ -9,6 +9,7 @@
 #include "kernels/optimizer.hpp"
 #include "train/early_stopping.hpp"
 #include "train/loss_scaling.hpp"
+#include "train/operating_point.hpp"
 #include "train/schedule.hpp"
 
 namespace ptrain {
@@ -49,6 +50,7 @@ struct FitOptions {
   BnMode bn = BnMode::inference;
   OptimizerRule optimizer;
   ScheduleOptions schedule;
+  OperatingPoint operating_point;    // where the finished model decides, on validation
   DType compute = DType::float32;
   int64_t feature_budget = 128 << 20;  // bytes for features that are the same in every epoch
 

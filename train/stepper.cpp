@@ -62,7 +62,7 @@ std::vector<std::pair<std::string, Tensor>> Stepper::state() {
   return named;
 }
 
-void Stepper::prepare(StepInput input, ImageSource source) {
+void Stepper::prepare(StepInput input, ImageSource source, FeatureStore* store) {
   REQUIRE_THAT(waiting_.size() < 2, "stepper: two batches are waiting already");
   REQUIRE_THAT(!input.images.empty() && input.images.size() == input.labels.size(), "stepper: ", input.images.size(), " images, ", input.labels.size(), " labels");
   const int64_t n = int64_t(input.images.size()), group = runner_.all_frozen() ? n : std::min(n, o_.runner.group), shard = std::min(o_.runner.shard, group);
@@ -80,9 +80,12 @@ void Stepper::prepare(StepInput input, ImageSource source) {
     for (int64_t row = 0; row < std::min(group, n - first); row += shard)
       pieces.push_back({size_t(first / group), row, first + row, std::min(shard, std::min(group, n - first) - row)});
   const int64_t count = int64_t(pieces.size());
-  slot->job = workers_.start(Workers::Urgency::later, count, [this, s = slot.get(), pieces = std::move(pieces)](int64_t i, Worker& worker) {
+  slot->job = workers_.start(Workers::Urgency::later, count, [this, store, s = slot.get(), pieces = std::move(pieces)](int64_t i, Worker& worker) {
     const Piece& p = pieces[size_t(i)];
-    runner_.frozen(worker, std::span(s->input.images).subspan(size_t(p.first), size_t(p.count)), s->source, s->borders[p.group], p.row);
+    const std::span images = std::span<const int64_t>(s->input.images).subspan(size_t(p.first), size_t(p.count));
+    if (store && store->has(images)) return store->read(*worker.exec, images, s->borders[p.group], p.row);
+    runner_.frozen(worker, images, s->source, s->borders[p.group], p.row);
+    if (store) store->write(*worker.exec, images, s->borders[p.group], p.row);
   });
   waiting_.push_back(std::move(slot));
 }

@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "kernels/optimizer.hpp"
-#include "train/base_runner.hpp"
+#include "train/feature_store.hpp"
 #include "train/loss_scaling.hpp"
 
 namespace ptrain {
@@ -41,7 +41,8 @@ class Stepper {
   ~Stepper();
 
   // Starts the frozen part of a batch; it runs while earlier batches train. At most two may be waiting.
-  void prepare(StepInput input, ImageSource source);
+  // With a store the frozen part runs only for images that the store has not seen: for sources that show an image the same each time.
+  void prepare(StepInput input, ImageSource source, FeatureStore* store = nullptr);
   size_t prepared() const { return waiting_.size(); }
   StepResult step(double learning_rate);  // trains the batch that was prepared first
 

@@ -17,7 +17,7 @@ std::string python() {
 
 // Exports a base, a classifier, and for some nets the top, in every format, and hands all of them to the script.
 void check_in_python(const std::string& script, const std::string& net_name, std::vector<ExportKind> kinds) {
-  const std::string path = std::string(PTRAIN_SOURCE_DIR) + "/tests/keras/" + script;
+  const std::string path = (source_dir() / "tests/keras").string() + "/" + script;
   if (const Finished probe = run({"sh", "-c", "command -v " + python()}); probe.code != 0) return skip("keras", "no " + python());
   const TempDir dir;
   {

@@ -27,7 +27,7 @@ struct Fetch {
     write_file(dir / "convert", "#!/bin/sh\nif [ \"$1\" = --list-official ]; then printf 'mobilenet_v2\\tnotop\\t" + std::string(kPath) + "\\t" + md5 + "\\t" + bytes +
                                     "\\n'; else exec '" + bin("ptrain-convert").string() + "' \"$@\"; fi\n");
     fs::permissions(dir / "convert", fs::perms::owner_all);
-    arguments.insert(arguments.begin(), std::string(PTRAIN_SOURCE_DIR) + "/tools/fetch-weights");
+    arguments.insert(arguments.begin(), (source_dir() / "tools/fetch-weights").string());
     arguments.insert(arguments.end(), {"--out", (dir / "weights").string()});
     return run(arguments, {{"PTRAIN_WEIGHTS_URL", url}, {"PTRAIN_CONVERT", (dir / "convert").string()}, {"no_proxy", "127.0.0.1"}});
   }

@@ -1,13 +1,13 @@
 // ptrain evaluate: how good a model is on labelled images, with intervals. Every use is written to the ledger beside the model.
 #include <iostream>
 
-#include "data/csv.hpp"
 #include "data/data_hash.hpp"
-#include "data/file.hpp"
 #include "tools/ptrain/commands.hpp"
 #include "tools/ptrain/inference.hpp"
 #include "tools/ptrain/ledger.hpp"
 #include "train/metrics/evaluation.hpp"
+#include "train/predictions_csv.hpp"
+#include "train/prior_shift.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -17,6 +17,7 @@ struct EvaluateOptions {
   DataOptions data;
   std::string part = "test", split, predictions;
   double threshold = -1;  // the model's
+  bool prior_shift = false;
 };
 
 std::string names(const std::vector<std::string>& list) {
@@ -36,20 +37,6 @@ std::vector<int64_t> images_of_part(const EvaluateOptions& o, Manifest& manifest
   if (images.empty()) fail(ErrorKind::data, "evaluating: ", o.data.data, " has no part '", o.part, "'\n  choose one with --part, or give the split.csv of a run with --split");
   std::fprintf(stderr, "%s is not divided into parts: all of its %zu images are evaluated\n", o.data.data.c_str(), images.size());
   return images;
-}
-
-void write_predictions(const std::string& path, const Manifest& manifest, std::span<const int64_t> images, const metrics::Predictions& p, const std::vector<std::string>& predicted) {
-  AtomicFile file(path);
-  std::vector<std::string> header{"file", "label", "predicted", "patient"};
-  for (const std::string& c : p.classes) header.push_back("p_" + c);
-  file.write(csv_line(header));
-  for (size_t i = 0; i < images.size(); ++i) {
-    const Entry& e = manifest.entries[size_t(images[i])];
-    std::vector<std::string> row{e.path, p.classes[size_t(e.label)], predicted[i], e.patient};
-    for (size_t c = 0; c < p.classes.size(); ++c) row.push_back(fmt::format("{}", p.probabilities[i * p.classes.size() + c]));
-    file.write(csv_line(row));
-  }
-  file.commit();
 }
 
 std::string with_interval(const metrics::Metric& m) {
@@ -76,6 +63,26 @@ void print(const metrics::Evaluation& e, const std::string& model, const std::st
   for (const std::string& warning : e.warnings) fmt::print("note: {}\n", warning);
 }
 
+// Adjusts the probabilities to the class shares that EM finds in these images without their labels, from equal ones, which is what class
+// weights made the model see. The threshold moves with the probability that it stands for, so decisions at it stay; those at 0.5 change.
+double correct_priors(metrics::Predictions& p, const ModelSpec& spec, double threshold, nlohmann::ordered_json& line) {
+  const size_t k = p.classes.size();
+  const std::vector<double> equal(k, 1.0 / double(k));
+  PriorShift shift = fit_prior_shift(p.probabilities, equal);
+  p.probabilities = std::move(shift.probabilities);
+  std::string text;
+  for (size_t c = 0; c < k; ++c) {
+    line["priors"][p.classes[c]] = shift.priors[c];
+    text += fmt::format("  {} {:.4f}", p.classes[c], shift.priors[c]);
+  }
+  std::fprintf(stderr, "prior shift: class shares by EM on these images, without their labels:%s (p = %.3g that they are equal)\n", text.c_str(), shift.p);
+  if (k != 2) return threshold;
+  std::vector<double> at{threshold, 1 - threshold};
+  if (spec.positive == 1) std::swap(at[0], at[1]);
+  for (double& prior : shift.priors) prior = std::max(prior, 1e-12);
+  return adjust_to_priors(at, equal, shift.priors)[size_t(spec.positive)];
+}
+
 void run(const EvaluateOptions& o) {
   check_ledger(o.inference.model);
   Manifest manifest = read_folder(o.data.data, patient_rule(o.data));
@@ -89,25 +96,19 @@ void run(const EvaluateOptions& o) {
   const ImageCache cache(plan_cache(manifest, images, options), manifest, images, resizer_for(*loaded.memory()), options);
   for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
 
-  const metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
+  metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
   const bool binary = p.classes.size() == 2;
-  const double threshold = o.threshold >= 0 ? o.threshold : spec.threshold;
+  const double own = o.threshold >= 0 ? o.threshold : spec.threshold;
+  nlohmann::ordered_json line{{"part", o.part}, {"data_hash", data_hash(manifest, cache.indices(), cache.hashes())}};
+  const double threshold = o.prior_shift ? correct_priors(p, spec, own, line) : own;
   const metrics::Evaluation e = metrics::evaluate(p, {.threshold = threshold, .positive = binary ? spec.positive : -1});
 
   const nlohmann::ordered_json result = metrics::to_json(e);
-  nlohmann::ordered_json line{{"part", o.part}, {"data_hash", data_hash(manifest, cache.indices(), cache.hashes())}};
   for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
     if (result.contains(key)) line[key] = result[key];
   add_to_ledger(o.inference.model, line);
 
-  if (!o.predictions.empty()) {
-    std::vector<std::string> predicted;
-    const std::vector<int32_t> likely = p.most_likely();
-    const std::vector<double> scores = binary ? p.scores(spec.positive) : std::vector<double>();
-    for (size_t i = 0; i < p.size(); ++i)
-      predicted.push_back(p.classes[size_t(binary ? (scores[i] >= threshold ? spec.positive : 1 - spec.positive) : likely[i])]);
-    write_predictions(o.predictions, manifest, cache.indices(), p, predicted);
-  }
+  if (!o.predictions.empty()) write_predictions(o.predictions, manifest, cache.indices(), p, spec.positive, threshold);
   if (o.inference.json) std::cout << result.dump(2) << "\n";
   else print(e, o.inference.model, o.part);
 }
@@ -125,6 +126,7 @@ std::unique_ptr<Command> evaluate_command(CLI::App& program) {
   command->option("--split", o->split, "take the parts from this split.csv")->option_text("FILE.csv");
   command->option("--predictions", o->predictions, "write every image's probabilities")->option_text("P.csv");
   command->option("--threshold", o->threshold, "decide at this probability instead of the model's own")->option_text("P");
+  command->flag("--prior-shift", o->prior_shift, "correct for class shares that differ from training, estimated on these images without their labels (EM)");
   command->run = [o] { run(*o); };
   return command;
 }

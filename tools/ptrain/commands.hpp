@@ -5,7 +5,11 @@
 
 namespace ptrain::cli {
 
+std::unique_ptr<Command> experiment_command(CLI::App& program);
+std::unique_ptr<Command> check_command(CLI::App& program);
 std::unique_ptr<Command> train_command(CLI::App& program);
+std::unique_ptr<Command> compare_command(CLI::App& program);
+std::unique_ptr<Command> fine_tune_command(CLI::App& program);
 std::unique_ptr<Command> evaluate_command(CLI::App& program);
 std::unique_ptr<Command> predict_command(CLI::App& program);
 std::unique_ptr<Command> explain_command(CLI::App& program);

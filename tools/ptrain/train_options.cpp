@@ -21,9 +21,13 @@ void bind(Command& c, DataOptions& o) {
 }
 
 void bind(Command& c, TrainOptions& o) {
-  bind(c, o.data);
   c.option("--net", o.net, "vgg16, mobilenet_v2, densenet121, inception_v3, resnet50");
   c.option("--weights", o.weights, "converted ImageNet weights, or none, or formula[:SALT]")->required()->option_text("FILE.h5");
+  bind_training(c, o);
+}
+
+void bind_training(Command& c, TrainOptions& o) {
+  bind(c, o.data);
   c.option("--out", o.out, "folder for the model, the history and the logs")->required()->option_text("RUN");
   c.option("--epochs", o.epochs, "epochs of the head on the frozen base, at most");
   c.option("--fine-tune-epochs", o.fine_tune_epochs, "epochs with the top of the base unfrozen, at most (0: none)");
@@ -60,6 +64,8 @@ void bind(Command& c, TrainOptions& o) {
   c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.option("--seed", o.seed, "of all random numbers");
+  c.option("--operating-point", o.operating_point, "what chooses the threshold on validation: youden, sens=S, spec=S, or a probability");
+  c.flag("--override-lock", o.override_lock, "go on although the test part leaks into the others: what leaks is left out, and it is recorded");
   c.flag("--json", o.json, "write the result as JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");
 }
@@ -179,6 +185,7 @@ FitOptions fit_options(const TrainOptions& o, const Model& model) {
   f.optimizer = optimizer_rule(o);
   f.schedule = o.schedule;
   f.compute = compute_type(o.precision);
+  f.operating_point = parse_operating_point(o.operating_point);
   check(f);
   return f;
 }

@@ -42,11 +42,14 @@ struct TrainOptions {
   std::string precision = "fp32", device = "auto", conv = "auto";
   int64_t threads = 0;     // 0: all processors
   uint64_t seed = 0;
+  std::string operating_point = "youden";
+  bool override_lock = false;
   bool json = false, quiet = false;
 };
 
 void bind(Command& command, DataOptions& options);
 void bind(Command& command, TrainOptions& options);
+void bind_training(Command& command, TrainOptions& options);  // all of them but --net and --weights
 
 inline constexpr const char* kDeviceHelp = "auto (a GPU when there is one), cpu, reference, cuda[:N], cuda-sim";
 // "auto", "cpu", … : a device that is there, or Error{device}.

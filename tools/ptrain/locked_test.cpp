@@ -1,0 +1,75 @@
+#include "tools/ptrain/locked_test.hpp"
+
+#include <fstream>
+
+#include "data/data_hash.hpp"
+#include "tools/ptrain/ledger.hpp"
+#include "train/predictions_csv.hpp"
+#include "train/prior_shift.hpp"
+#include "train/report_data.hpp"
+
+namespace ptrain::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// EM on the unlabelled probabilities, from equal priors: class weights made the model's training see the classes equally often.
+Json prior_shift(const metrics::Predictions& p) {
+  const PriorShift shift = fit_prior_shift(p.probabilities, std::vector<double>(p.classes.size(), 1.0 / double(p.classes.size())));
+  Json priors;
+  for (size_t c = 0; c < p.classes.size(); ++c) priors[p.classes[c]] = shift.priors[c];
+  return {{"priors", priors}, {"p", shift.p}, {"iterations", shift.iterations}, {"note", "estimated on the unlabelled test images (EM); shown, not applied"}};
+}
+
+}  // namespace
+
+Json read_ledger(const std::filesystem::path& model) {
+  Json lines = Json::array();
+  std::ifstream in(ledger_path(model));
+  for (std::string line; std::getline(in, line);)
+    if (Json j = Json::parse(line, nullptr, false); j.is_object()) lines.push_back(std::move(j));
+  return lines;
+}
+
+LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem::path& out, const TrainOptions& o) {
+  LockedTest t;
+  const std::filesystem::path file = out / report_files::kModel, table = out / report_files::kTest;
+  const std::vector<int64_t> images = split.of(Part::test);
+  if (images.empty()) {
+    std::filesystem::remove(table);
+    t.note = "there is no test part: nothing is known about images that took no part in a choice; validation numbers are a little too good";
+    return t;
+  }
+  const ModelSpec spec = read_spec(WeightFileReader(file));
+  metrics::Predictions p;
+  t.ledger = read_ledger(file);
+  if (o.resume && !t.ledger.empty() && std::filesystem::exists(table)) {
+    p = read_predictions(table).predictions;
+  } else {
+    check_ledger(file);
+    Model model = load_model(file, bench.memory);
+    set_precision(model, bench.compute);
+    freeze(model, {.cut = model.base_layers().size()}, BnMode::inference);
+    const auto cache = fill_cache(o, spec.height, bench.manifest, images, bench.memory, bench.threads, bench.say);
+    std::vector<std::string> patients;
+    for (const Entry& e : bench.manifest.entries) patients.push_back(e.patient);
+    BaseRunner runner(model, bench.workers, {.shard = bench.memory->backend().is_host() ? 1 : int64_t{32}, .group = 1, .compute = bench.compute});
+    Predictor predictor(model, runner, bench.workers);
+    p = predict(model, predictor, *cache, cache->indices(), patients);
+    const metrics::Evaluation e = evaluate_at(p, spec, o.seed);
+    const Json result = metrics::to_json(e);
+    Json line{{"part", "test"}, {"by", "experiment"}, {"data_hash", data_hash(bench.manifest, cache->indices(), cache->hashes())}};
+    if (o.override_lock) line["override_lock"] = true;
+    for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
+      if (result.contains(key)) line[key] = result[key];
+    write_predictions(table, bench.manifest, cache->indices(), p, spec.positive, spec.threshold);
+    add_to_ledger(file, line);
+    t.ledger = read_ledger(file);
+  }
+  t.evaluation = evaluate_at(p, spec, o.seed);
+  t.prior_shift = prior_shift(p);
+  t.note = fmt::format("{} images; this test part was used {} with models of this name (see the ledger)", p.size(), t.ledger.size() == 1 ? "once" : fmt::format("{} times", t.ledger.size()));
+  return t;
+}
+
+}  // namespace ptrain::cli

@@ -1,0 +1,34 @@
+#include "train/feature_store.hpp"
+
+#include <algorithm>
+
+namespace ptrain {
+
+FeatureStore::FeatureStore(const BaseRunner& runner, std::span<const int64_t> images) : border_(runner.make_border(int64_t(images.size()))), written_(images.size(), 0) {
+  for (size_t i = 0; i < images.size(); ++i) row_of_.emplace(images[i], int64_t(i));
+}
+
+bool FeatureStore::has(std::span<const int64_t> images) const {
+  return std::all_of(images.begin(), images.end(), [&](int64_t i) { return written_[size_t(row_of_.at(i))] != 0; });
+}
+
+void FeatureStore::read(Exec& exec, std::span<const int64_t> images, const Boundary& to, int64_t first_row) const {
+  for (const int64_t i : images) copy(exec, border_, row_of_.at(i), to, first_row++);
+}
+
+void FeatureStore::write(Exec& exec, std::span<const int64_t> images, const Boundary& from, int64_t first_row) {
+  for (const int64_t i : images) {
+    copy(exec, from, first_row++, border_, row_of_.at(i));
+    written_[size_t(row_of_.at(i))] = 1;
+  }
+}
+
+void FeatureStore::copy(Exec& exec, const Boundary& from, int64_t from_row, const Boundary& to, int64_t to_row) const {
+  for (size_t i = 0; i < from.size(); ++i) {
+    const Tensor &x = from[i].second, &y = to[i].second;
+    const int64_t width = x.size() / x.dim(0);
+    x.memory()->backend().copy(exec, x.buffer().slice(from_row * width, width), y.buffer().slice(to_row * width, width));
+  }
+}
+
+}  // namespace ptrain
