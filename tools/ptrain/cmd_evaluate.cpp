@@ -84,9 +84,9 @@ double correct_priors(metrics::Predictions& p, const ModelSpec& spec, double thr
 }
 
 void run(const EvaluateOptions& o) {
-  check_ledger(o.inference.model);
   Manifest manifest = read_folder(o.data.data, patient_rule(o.data));
   LoadedModel loaded(o.inference);
+  check_ledger(o.inference.model);  // before the work, and after a file that is no model was refused
   ModelSpec& spec = loaded.model().spec;
   if (!spec.classes_named && spec.classes.size() == manifest.classes.size()) spec.classes = manifest.classes;  // sorted by name, as in Keras
   if (spec.classes != manifest.classes)
