@@ -8,7 +8,7 @@ namespace ptrain::cuda::ladder {
 namespace {
 
 constexpr uint64_t kSector = 32, kWord = 4, kBanks = 32;
-Meter* running = nullptr;  // there is one at a time
+Meter* running = nullptr;
 
 }  // namespace
 
@@ -22,14 +22,20 @@ Meter::~Meter() {
   running = nullptr;
 }
 
-void Meter::access(const void* p, size_t bytes, const void* caller) {
-  if (!simt::running_thread.kernel || simt::on_private_stack(p)) return;
-  const bool shared = simt::static_shared_range().contains(p) || simt::dynamic_shared_range().contains(p);
-  if (!shared && !simt::on_device(p, bytes)) return;  // arguments and constants
+Meter::Place Meter::place_of(const void* p, size_t bytes) {
+  if (!simt::running_thread.kernel || simt::on_private_stack(p)) return Place::elsewhere;
+  if (simt::static_shared_range().contains(p) || simt::dynamic_shared_range().contains(p)) return Place::shared;
+  return simt::on_device(p, bytes) ? Place::global : Place::elsewhere;
+}
+
+Meter::Place Meter::access(const void* p, size_t bytes, bool, const void* caller) {
+  const Place place = place_of(p, bytes);
+  if (place == Place::elsewhere) return place;
   const int thread = simt::running_thread.thread;
   if (turns_.size() <= size_t(thread)) turns_.resize(size_t(thread) + 1);
   const int turn = turns_[size_t(thread)][caller]++;
-  block_[{caller, thread / 32, turn, shared}].push_back({reinterpret_cast<uint64_t>(p), uint32_t(bytes)});
+  block_[{caller, thread / 32, turn, place == Place::shared}].push_back({reinterpret_cast<uint64_t>(p), uint32_t(bytes)});
+  return place;
 }
 
 void Meter::grid_begins(const simt::Grid&) {
@@ -81,33 +87,28 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-#define PTRAIN_ACCESS(name, bytes)                                                                                            \
-  void __tsan_##name(void* p) {                                                                                               \
-    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, __builtin_return_address(0));           \
+#define PTRAIN_ACCESS(name, bytes, writes)                                                                                            \
+  void __tsan_##name(void* p) {                                                                                                       \
+    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0));          \
+  }                                                                                                                                   \
+  void __tsan_unaligned_##name(void* p) {                                                                                             \
+    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0));          \
   }
-PTRAIN_ACCESS(read1, 1)
-PTRAIN_ACCESS(read2, 2)
-PTRAIN_ACCESS(read4, 4)
-PTRAIN_ACCESS(read8, 8)
-PTRAIN_ACCESS(read16, 16)
-PTRAIN_ACCESS(write1, 1)
-PTRAIN_ACCESS(write2, 2)
-PTRAIN_ACCESS(write4, 4)
-PTRAIN_ACCESS(write8, 8)
-PTRAIN_ACCESS(write16, 16)
-PTRAIN_ACCESS(unaligned_read2, 2)
-PTRAIN_ACCESS(unaligned_read4, 4)
-PTRAIN_ACCESS(unaligned_read8, 8)
-PTRAIN_ACCESS(unaligned_read16, 16)
-PTRAIN_ACCESS(unaligned_write2, 2)
-PTRAIN_ACCESS(unaligned_write4, 4)
-PTRAIN_ACCESS(unaligned_write8, 8)
-PTRAIN_ACCESS(unaligned_write16, 16)
+PTRAIN_ACCESS(read1, 1, false)
+PTRAIN_ACCESS(read2, 2, false)
+PTRAIN_ACCESS(read4, 4, false)
+PTRAIN_ACCESS(read8, 8, false)
+PTRAIN_ACCESS(read16, 16, false)
+PTRAIN_ACCESS(write1, 1, true)
+PTRAIN_ACCESS(write2, 2, true)
+PTRAIN_ACCESS(write4, 4, true)
+PTRAIN_ACCESS(write8, 8, true)
+PTRAIN_ACCESS(write16, 16, true)
 #undef PTRAIN_ACCESS
 void __tsan_read_range(void* p, size_t bytes) {
-  if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, __builtin_return_address(0));
+  if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, false, __builtin_return_address(0));
 }
 void __tsan_write_range(void* p, size_t bytes) {
-  if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, __builtin_return_address(0));
+  if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, true, __builtin_return_address(0));
 }
 }

@@ -26,20 +26,29 @@ struct Figures {
   int64_t wavefronts = 0, least_wavefronts = 0;
   int64_t barriers = 0;
   int64_t shared_bytes = 0;           // of one block
+
+  double efficiency() const { return sectors ? double(wanted) / double(sectors * 32) : 1; }
+  double conflicts() const { return least_wavefronts ? double(wavefronts) / double(least_wavefronts) : 1; }
 };
 
+// There is one at a time.
 class Meter : public simt::Observer {
  public:
   Meter();
   ~Meter() override;
   Figures figures;
 
-  void access(const void* p, size_t bytes, const void* caller);
+  enum class Place : uint8_t { elsewhere, shared, global };  // elsewhere: arguments, constants, a thread's own stack
+  // Counts what lies in shared or global memory, and says where it lies.
+  virtual Place access(const void* p, size_t bytes, bool writes, const void* caller);
   void grid_begins(const simt::Grid& grid) override;
   void grid_ends() override;
   void block_ends() override;
   void barrier() override { ++figures.barriers; }
-  void atomic(void* p, size_t bytes, const void* caller) override { access(p, bytes, caller); }
+  void atomic(void* p, size_t bytes, const void* caller) override { Meter::access(p, bytes, true, caller); }
+
+ protected:
+  static Place place_of(const void* p, size_t bytes);
 
  private:
   struct Lane {
