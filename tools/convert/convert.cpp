@@ -11,7 +11,7 @@
 #include "nets/nets.hpp"
 #include "tools/convert/channel.hpp"
 #include "tools/convert/keras_zip.hpp"
-#include "tools/convert/official_files.hpp"
+#include "nets/official_files.hpp"
 #include "tools/convert/reader.hpp"
 #include "tools/convert/sandbox.hpp"
 

@@ -5,7 +5,7 @@
 #include <iostream>
 
 #include "nets/nets.hpp"
-#include "tools/convert/official_files.hpp"
+#include "nets/official_files.hpp"
 #include "tools/convert/report.hpp"
 
 namespace {

@@ -4,18 +4,17 @@
 
 #include "data/file.hpp"
 #include "data/sha256.hpp"
+#include "nets/official_files.hpp"
 #include "train/report_data.hpp"
 
 namespace ptrain::cli {
 namespace {
 
-// Where the official weights lie, below https://storage.googleapis.com/tensorflow/keras-applications/ (keras/src/applications).
+// Keras' weights without the top, as they are published now.
 std::string official_file(const std::string& net) {
-  if (net == "vgg16") return "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5";
-  if (net == "mobilenet_v2") return "mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5";
-  if (net == "densenet121") return "densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5";
-  if (net == "inception_v3") return "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5";
-  return "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5";
+  for (const OfficialFile& f : official_files())
+    if (find_net(net).keras_name == f.keras_net && !f.top && *f.path) return f.path;
+  fail(ErrorKind::failed, "no weights of ", net, " are published");
 }
 
 std::string how_to_get(const std::string& net, const std::filesystem::path& wanted) {

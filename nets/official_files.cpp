@@ -1,8 +1,8 @@
-#include "tools/convert/official_files.hpp"
+#include "nets/official_files.hpp"
 
 #include <string_view>
 
-namespace ptrain::convert {
+namespace ptrain {
 namespace {
 
 // MD5 sums from the sources of keras.applications; sizes where they are known.
@@ -46,4 +46,4 @@ std::string match_official(const std::string& keras_net, bool top, const std::st
   return "not one of the official files";
 }
 
-}  // namespace ptrain::convert
+}  // namespace ptrain

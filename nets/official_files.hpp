@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-namespace ptrain::convert {
+namespace ptrain {
 
 // Below https://storage.googleapis.com/tensorflow/keras-applications/
 struct OfficialFile {
@@ -23,4 +23,4 @@ std::string match_official(const std::string& keras_net, bool top, const std::st
 // Could it be one of them, so that its MD5 is worth knowing?
 bool may_be_official(const std::string& keras_net, bool top, int64_t bytes);
 
-}  // namespace ptrain::convert
+}  // namespace ptrain
