@@ -65,14 +65,14 @@ void print(const metrics::Evaluation& e, const std::string& model, const std::st
 
 // Adjusts the probabilities to the class shares that EM finds in these images without their labels, from equal ones, which is what class
 // weights made the model see. The threshold moves with the probability that it stands for, so decisions at it stay; those at 0.5 change.
-double correct_priors(metrics::Predictions& p, const ModelSpec& spec, double threshold, nlohmann::ordered_json& line) {
+double correct_priors(metrics::Predictions& p, const ModelSpec& spec, double threshold, nlohmann::ordered_json& priors) {
   const size_t k = p.classes.size();
   const std::vector<double> equal(k, 1.0 / double(k));
   PriorShift shift = fit_prior_shift(p.probabilities, equal);
   p.probabilities = std::move(shift.probabilities);
   std::string text;
   for (size_t c = 0; c < k; ++c) {
-    line["priors"][p.classes[c]] = shift.priors[c];
+    priors[p.classes[c]] = shift.priors[c];
     text += fmt::format("  {} {:.4f}", p.classes[c], shift.priors[c]);
   }
   std::fprintf(stderr, "prior shift: class shares by EM on these images, without their labels:%s (p = %.3g that they are equal)\n", text.c_str(), shift.p);
@@ -99,13 +99,13 @@ void run(const EvaluateOptions& o) {
   metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
   const bool binary = p.classes.size() == 2;
   const double own = o.threshold >= 0 ? o.threshold : spec.threshold;
-  nlohmann::ordered_json line{{"part", o.part}, {"data_hash", data_hash(manifest, cache.indices(), cache.hashes())}};
-  const double threshold = o.prior_shift ? correct_priors(p, spec, own, line) : own;
+  nlohmann::ordered_json priors;
+  const double threshold = o.prior_shift ? correct_priors(p, spec, own, priors) : own;
   const metrics::Evaluation e = metrics::evaluate(p, {.threshold = threshold, .positive = binary ? spec.positive : -1});
 
   const nlohmann::ordered_json result = metrics::to_json(e);
-  for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
-    if (result.contains(key)) line[key] = result[key];
+  nlohmann::ordered_json line = ledger_entry(o.part, data_hash(manifest, cache.indices(), cache.hashes()), result);
+  if (o.prior_shift) line["priors"] = priors;
   add_to_ledger(o.inference.model, line);
 
   if (!o.predictions.empty()) write_predictions(o.predictions, manifest, cache.indices(), p, spec.positive, threshold);

@@ -21,6 +21,13 @@ std::filesystem::path ledger_path(const std::filesystem::path& model) { return s
 
 void check_ledger(const std::filesystem::path& model) { open_ledger(model); }
 
+nlohmann::ordered_json ledger_entry(const std::string& part, const std::string& data_hash, const nlohmann::ordered_json& evaluation) {
+  nlohmann::ordered_json entry{{"part", part}, {"data_hash", data_hash}};
+  for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
+    if (evaluation.contains(key)) entry[key] = evaluation[key];
+  return entry;
+}
+
 void add_to_ledger(const std::filesystem::path& model, const nlohmann::ordered_json& entry) {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   nlohmann::ordered_json line{{"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))}, {"model_sha256", sha256_hex(read_bytes(model, "hashing", int64_t{1} << 34))}};

@@ -56,12 +56,10 @@ LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem
     BaseRunner runner(model, bench.workers, {.shard = bench.memory->backend().is_host() ? 1 : int64_t{32}, .group = 1, .compute = bench.compute});
     Predictor predictor(model, runner, bench.workers);
     p = predict(model, predictor, *cache, cache->indices(), patients);
-    const metrics::Evaluation e = evaluate_at(p, spec, o.seed);
-    const Json result = metrics::to_json(e);
-    Json line{{"part", "test"}, {"by", "experiment"}, {"data_hash", data_hash(bench.manifest, cache->indices(), cache->hashes())}};
+    const Json result = metrics::to_json(evaluate_at(p, spec, o.seed));
+    Json line = ledger_entry("test", data_hash(bench.manifest, cache->indices(), cache->hashes()), result);
+    line["by"] = "experiment";
     if (o.override_lock) line["override_lock"] = true;
-    for (const char* key : {"n", "accuracy", "auc", "sensitivity", "specificity", "threshold"})
-      if (result.contains(key)) line[key] = result[key];
     write_predictions(table, bench.manifest, cache->indices(), p, spec.positive, spec.threshold);
     add_to_ledger(file, line);
     t.ledger = read_ledger(file);
