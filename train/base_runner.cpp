@@ -7,12 +7,6 @@ namespace {
 
 constexpr int kPooled = -1;  // stands for the output of a base that is frozen as a whole
 
-// Copies `rows` rows of one tensor to rows of another.
-void copy_rows(Context& c, const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row, int64_t rows) {
-  const int64_t width = to.size() / to.dim(0);
-  c.backend.copy(c.exec, from.buffer().slice(from_row * width, rows * width), to.buffer().slice(to_row * width, rows * width));
-}
-
 Shape with_rows(const Shape& s, int64_t n) {
   Shape t{n};
   for (int i = 1; i < s.rank(); ++i) t.push_back(s[i]);
@@ -20,6 +14,11 @@ Shape with_rows(const Shape& s, int64_t n) {
 }
 
 }  // namespace
+
+void copy_rows(Backend& backend, Exec& exec, const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row, int64_t rows) {
+  const int64_t width = to.size() / to.dim(0);
+  backend.copy(exec, from.buffer().slice(from_row * width, rows * width), to.buffer().slice(to_row * width, rows * width));
+}
 
 BaseRunner::BaseRunner(Model& model, Workers& workers, RunnerOptions options) : model_(model), o_(options), meta_(open_device({DeviceKind::meta})) {
   for (int i = 0; i < workers.threads(); ++i) arenas_.push_back(std::make_shared<Arena>(model.memory()->shared_backend(), model.memory()->device()));
@@ -93,7 +92,7 @@ void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const I
     Scope scope(c, model_.params, options);
     const Tensor y = model_.body(scope, std::exchange(x, {}));
     if (all_frozen_) crossed.emplace_back(kPooled, y);
-    for (size_t i = 0; i < border.size(); ++i) copy_rows(c, crossed.at(i).second, 0, border[i].second, first_row, n);
+    for (size_t i = 0; i < border.size(); ++i) copy_rows(c.backend, c.exec, crossed.at(i).second, 0, border[i].second, first_row, n);
   });
 }
 
@@ -101,7 +100,7 @@ void BaseRunner::infer(Worker& worker, const Boundary& border, int64_t border_ro
   if (all_frozen_) {
     Tape tape;
     Context c{model_.memory()->backend(), *worker.exec, nullptr, tape};
-    copy_rows(c, border.at(0).second, border_row, pooled, first_row, rows);
+    copy_rows(c.backend, c.exec, border.at(0).second, border_row, pooled, first_row, rows);
     return;
   }
   run(worker, Pass::infer, rows, [&](Context& c) {
@@ -109,11 +108,11 @@ void BaseRunner::infer(Worker& worker, const Boundary& border, int64_t border_ro
     Boundary mine;
     for (const auto& [step, tensor] : border) {
       mine.emplace_back(step, c.tensor(with_rows(tensor.shape(), rows), tensor.dtype()));
-      copy_rows(c, tensor, border_row, mine.back().second, 0, rows);
+      copy_rows(c.backend, c.exec, tensor, border_row, mine.back().second, 0, rows);
     }
     Scope scope(c, model_.params, {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_, .part = NetPart::trainable, .cut = &cut_, .boundary = &mine});
     const Tensor y = model_.body(scope, Tensor::shape_only(model_.input(rows), o_.compute));
-    copy_rows(c, y, 0, pooled, first_row, rows);
+    copy_rows(c.backend, c.exec, y, 0, pooled, first_row, rows);
   });
 }
 

@@ -22,6 +22,9 @@ struct RunnerOptions {
 // Writes these images, preprocessed, to x [images, h, w, 3]. Called by several threads.
 using ImageSource = std::function<void(std::span<const int64_t> images, Context& context, Buffer x)>;
 
+// Copies `rows` rows of one tensor to rows of another of the same width.
+void copy_rows(Backend&, Exec&, const Tensor& from, int64_t from_row, const Tensor& to, int64_t to_row, int64_t rows);
+
 class BaseRunner {
  public:
   // The trainable part and its gradients for up to `group` images. Lives from forward() to release().

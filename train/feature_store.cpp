@@ -24,11 +24,8 @@ void FeatureStore::write(Exec& exec, std::span<const int64_t> images, const Boun
 }
 
 void FeatureStore::copy(Exec& exec, const Boundary& from, int64_t from_row, const Boundary& to, int64_t to_row) const {
-  for (size_t i = 0; i < from.size(); ++i) {
-    const Tensor &x = from[i].second, &y = to[i].second;
-    const int64_t width = x.size() / x.dim(0);
-    x.memory()->backend().copy(exec, x.buffer().slice(from_row * width, width), y.buffer().slice(to_row * width, width));
-  }
+  for (size_t i = 0; i < from.size(); ++i)
+    copy_rows(from[i].second.memory()->backend(), exec, from[i].second, from_row, to[i].second, to_row, 1);
 }
 
 }  // namespace ptrain
