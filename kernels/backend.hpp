@@ -50,7 +50,7 @@ struct NormTrain {
 struct NormInfer {
   Buffer x, gamma, beta, mean, variance, y;
 };
-// `inv_std` of the forward pass (training) or `variance` (inference). y is needed when there is an activation.
+// `inv_std` of the forward pass (training) or `variance` (inference). y is needed when there is an activation; dx may be dy.
 struct NormBackward {
   Buffer x, y, dy, gamma, mean, inv_std, variance;
   Into dx, dgamma, dbeta;

@@ -26,7 +26,7 @@ Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
   c.tape.record({x, bn.gamma, bn.beta}, y, [s, x, gamma = bn.gamma, beta = bn.beta, mean, inv_std, mask](Context& b, const Tensor& dy) {
     b.backend.norm_train_backward(b.exec, s,
                                   {.x = x.buffer(), .y = buffer_or_none(mask), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .mean = mean.buffer(), .inv_std = inv_std.buffer(),
-                                   .variance = {}, .dx = b.tape.into(b, x), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
+                                   .variance = {}, .dx = b.tape.into_place_of(b, Ref(x), dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
   });
   return y;
 }
@@ -42,7 +42,7 @@ Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) {
   c.tape.record({x, bn.gamma, bn.beta}, y, [s, x, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance, mask](Context& b, const Tensor& dy) {
     b.backend.norm_infer_backward(b.exec, s,
                                   {.x = x.buffer(), .y = buffer_or_none(mask), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .mean = mean.buffer(), .inv_std = {},
-                                   .variance = variance.buffer(), .dx = b.tape.into(b, x), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
+                                   .variance = variance.buffer(), .dx = b.tape.into_place_of(b, Ref(x), dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
   });
   return y;
 }

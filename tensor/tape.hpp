@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -65,30 +66,41 @@ class Tape {
 
   void record(std::initializer_list<Tensor> inputs, const Tensor& output, Backward backward) {
     if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
-    wanted_.insert(output.id());
-    steps_.push_back({output.id(), std::move(backward)});
+    push(output, std::move(backward));
   }
   void record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward) {
     if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
-    wanted_.insert(output.id());
-    steps_.push_back({output.id(), std::move(backward)});
+    push(output, std::move(backward));
   }
+
+  // The layer that records from here on: its backward runs under the same label, for error messages and profiles.
+  void enter(const std::string& layer) { layer_ = layer; }
 
   // Where a backward op puts the gradient of x: the first to come overwrites, the others add. Empty when nobody wants it.
-  Into into(const Context& c, const Ref& x) {
-    if (!wanted_.contains(x.id)) return {};
-    const auto [it, first] = gradients_.try_emplace(x.id);
-    if (first) it->second = c.tensor(x.shape, gradient_type(x));
-    return {it->second.buffer(), first ? Accumulate::no : Accumulate::yes};
-  }
+  Into into(const Context& c, const Ref& x) { return into_place_of(c, x, {}); }
   Into into(const Context& c, const Tensor& x) { return into(c, Ref(x)); }
 
-  // Hands dy on as the gradient of x, or adds it: for ops whose slope is 1.
+  // The same for an op that computes dx element by element and may write it over dy: when nobody else holds dy and nobody came
+  // before, dx takes the memory of dy. The op must not read dy afterwards.
+  Into into_place_of(const Context& c, const Ref& x, const Tensor& dy) {
+    if (!wanted_.contains(x.id)) return {};
+    const auto [it, first] = gradients_.try_emplace(x.id);
+    Tensor& dx = it->second;
+    if (first) dx = dy.is_sole_owner() && dy.dtype() == gradient_type(x) ? dy.reshape(x.shape) : c.tensor(x.shape, gradient_type(x));
+    else if (!dx.is_sole_owner()) dx = copied(c, dx);
+    return {dx.buffer(), first ? Accumulate::no : Accumulate::yes};
+  }
+
+  // Hands dy on as the gradient of x, or adds it: for ops whose slope is 1. Gradients may share memory until one of them changes.
   void pass(const Context& c, const Ref& x, const Tensor& dy) {
-    if (const Into dx = into(c, x)) {
-      if (dx.how == Accumulate::yes) c.backend.add_scaled(c.exec, 1, dy.buffer(), dx.buffer);
-      else c.backend.copy(c.exec, dy.buffer(), dx.buffer);
+    if (!wanted_.contains(x.id)) return;
+    if (dy.dtype() == gradient_type(x) && !gradients_.contains(x.id)) {
+      gradients_[x.id] = dy.reshape(x.shape);
+      return;
     }
+    const Into dx = into(c, x);
+    if (dx.how == Accumulate::yes) c.backend.add_scaled(c.exec, 1, dy.buffer(), dx.buffer);
+    else c.copy_as(dy.buffer(), dx.buffer);
   }
 
   // Backward from `output`, whose gradient is `seed`; afterwards the gradients of the watched leaves are there and the tape is empty.
@@ -103,6 +115,7 @@ class Tape {
       if (it == gradients_.end()) continue;  // nothing that was asked for depends on this output
       const Tensor dy = it->second;
       gradients_.erase(it);  // everyone has added to it: after this step it is free
+      c.exec.label = step.layer;
       step.run(c, dy);
     }
   }
@@ -127,10 +140,22 @@ class Tape {
     return it == gradient_types_.end() ? x.dtype : it->second;
   }
 
+  static Tensor copied(const Context& c, const Tensor& t) {
+    const Tensor copy = c.like(t);
+    c.backend.copy(c.exec, t.buffer(), copy.buffer());
+    return copy;
+  }
+
   struct Step {
     uint64_t output;
+    std::string layer;
     Backward run;
   };
+  void push(const Tensor& output, Backward backward) {
+    wanted_.insert(output.id());
+    steps_.push_back({output.id(), layer_, std::move(backward)});
+  }
+  std::string layer_;
   std::vector<Step> steps_;
   std::unordered_map<uint64_t, Tensor> gradients_;
   std::unordered_set<uint64_t> wanted_;

@@ -62,7 +62,11 @@ class Stepper {
   StepResult read(Exec& exec, const Slot& slot);
   std::string first_not_finite(Exec& exec, const Slot& slot);
   Buffer gradient(const Param& param) const;
-  Exec& exec_of(Worker& worker) { return whole_batch_ ? *whole_batch_ : *worker.exec; }
+  Exec& exec_of(Worker& worker) {
+    if (!whole_batch_) return *worker.exec;
+    whole_batch_->profile = worker.exec->profile;
+    return *whole_batch_;
+  }
 
   Model& model_;
   Workers& workers_;

@@ -146,10 +146,10 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
               dx[i] += dz[j] * slope * n.scale(n.channel(i)) * inv[n.channel(i)];
             }
 
-          const auto run = [&](Into into_dx, Into into_dgamma, Into into_dbeta) {
+          const auto run = [&](Into into_dx, Into into_dgamma, Into into_dbeta, Buffer gradient) {
             NormBackward b{.x = n.x,
                            .y = c.s.act == Act::none ? Buffer{} : Buffer(y),
-                           .dy = dy,
+                           .dy = gradient,
                            .gamma = n.gamma_buffer(),
                            .mean = mean,
                            .inv_std = {},
@@ -163,15 +163,20 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
           const bool wants_dx = wanted & 1, wants_dgamma = wanted & 2, wants_dbeta = wanted & 4;
           if (wants_dx)
             t.check_into("dx", t.dtype(), dx, c.s.rows + 8, 8 * largest, [&](Into d) {
-              run(d, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{});
+              run(d, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, dy);
             });
+          if (wants_dx) {
+            const Guarded& same = t.state(dy.values, t.dtype());
+            run({same}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, same);
+            t.check("dx in the place of dy", same, dx, c.s.rows + 8, 8 * largest);
+          }
           if (wants_dgamma)
             t.check_into("dgamma", t.wide(), dgamma, c.s.rows, 8 * largest, [&](Into d) {
-              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, d, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{});
+              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, d, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, dy);
             });
           if (wants_dbeta)
             t.check_into("dbeta", t.wide(), dbeta, c.s.rows, 1, [&](Into d) {
-              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, d);
+              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, d, dy);
             });
         }
   });
