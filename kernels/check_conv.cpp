@@ -51,11 +51,10 @@ void check_fused(const char* op, const Fused<Shape>& f, Buffer x, Buffer residua
 }
 
 void check_norm_backward(const char* op, const NormShape& s, const NormBackward& t) {
-  const DType p = wide(t.x.dtype);
-  const Check check(op);
-  check.floating("x", t.x, s.size()).is("dy", t.dy, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("mean", t.mean, p, s.c);
-  if (s.act != Act::none) check.is("y", t.y, t.x.dtype, s.size());
-  check.optional("dx", t.dx.buffer, t.x.dtype, s.size()).optional("dgamma", t.dgamma.buffer, p, s.c).optional("dbeta", t.dbeta.buffer, p, s.c);
+  const DType p = wide(t.dy.dtype);
+  Check(op)
+      .floating("dy", t.dy, s.size()).optional("x", t.x, t.dy.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("mean", t.mean, p, s.c)
+      .optional("dx", t.dx.buffer, t.dy.dtype, s.size()).optional("dgamma", t.dgamma.buffer, p, s.c).optional("dbeta", t.dbeta.buffer, p, s.c);
 }
 
 }  // namespace
@@ -169,16 +168,30 @@ void Backend::norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t
   do_norm_infer_forward(e, s, t);
 }
 
+void Backend::norm_apply(Exec& e, const NormShape& s, const NormApply& t) {
+  const DType p = wide(t.x.dtype);
+  Check("norm_apply")
+      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
+      .is("mean", t.mean, p, s.c).is("inv_std", t.inv_std, p, s.c);
+  const OpClock clock(e, "norm_apply");
+  do_norm_apply(e, s, t);
+}
+
 void Backend::norm_train_backward(Exec& e, const NormShape& s, const NormBackward& t) {
   check_norm_backward("norm_train_backward", s, t);
-  Check("norm_train_backward").is("inv_std", t.inv_std, wide(t.x.dtype), s.c);
+  const Check check("norm_train_backward");
+  check.is("x", t.x, t.dy.dtype, s.size()).is("inv_std", t.inv_std, wide(t.dy.dtype), s.c);
+  if (s.act != Act::none) check.is("beta", t.beta, wide(t.dy.dtype), s.c);
   const OpClock clock(e, "norm_train_backward");
   do_norm_train_backward(e, s, t);
 }
 
 void Backend::norm_infer_backward(Exec& e, const NormShape& s, const NormBackward& t) {
   check_norm_backward("norm_infer_backward", s, t);
-  Check("norm_infer_backward").is("variance", t.variance, wide(t.x.dtype), s.c);
+  const Check check("norm_infer_backward");
+  check.is("variance", t.variance, wide(t.dy.dtype), s.c);
+  if (s.act != Act::none) check.is("y", t.y, t.dy.dtype, s.size());
+  if (t.dgamma) check.is("x", t.x, t.dy.dtype, s.size());
   const OpClock clock(e, "norm_infer_backward");
   do_norm_infer_backward(e, s, t);
 }

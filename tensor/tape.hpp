@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -49,6 +50,19 @@ struct Ref {
   DType dtype;
 };
 
+// A tensor that backward needs again: kept, or made anew from others that are kept anyway.
+class Saved {
+ public:
+  using Recipe = std::function<Tensor(Context&)>;
+  explicit Saved(Tensor kept) : kept_(std::move(kept)) {}
+  explicit Saved(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
+  Tensor get(Context& c) const { return recipe_ ? (*recipe_)(c) : kept_; }
+
+ private:
+  Tensor kept_;
+  std::shared_ptr<const Recipe> recipe_;
+};
+
 // A linear tape: the order of recording is a topological order, so backward() pops from the end and frees as it goes. It holds
 // the gradients. Nothing is recorded when no input wants a gradient, so a frozen base keeps no activation. Gradients add.
 class Tape {
@@ -71,6 +85,15 @@ class Tape {
   void record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward) {
     if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
     push(output, std::move(backward));
+  }
+
+  // Backward can make y anew: whoever saves it keeps the recipe instead of the values. `recipe` lives as long as somebody holds it.
+  void can_remake(const Tensor& y, const std::shared_ptr<const Saved::Recipe>& recipe) { recipes_[y.id()] = recipe; }
+  // What an op captures of an input whose values its backward needs.
+  Saved save(const Tensor& x) const {
+    const auto it = recipes_.find(x.id());
+    const std::shared_ptr<const Saved::Recipe> recipe = it == recipes_.end() ? nullptr : it->second.lock();
+    return recipe ? Saved(recipe) : Saved(x);
   }
 
   // The layer that records from here on: its backward runs under the same label, for error messages and profiles.
@@ -132,6 +155,7 @@ class Tape {
     gradients_.clear();
     wanted_.clear();
     gradient_types_.clear();
+    recipes_.clear();
   }
 
  private:
@@ -159,6 +183,7 @@ class Tape {
   std::vector<Step> steps_;
   std::unordered_map<uint64_t, Tensor> gradients_;
   std::unordered_set<uint64_t> wanted_;
+  std::unordered_map<uint64_t, std::weak_ptr<const Saved::Recipe>> recipes_;
   std::unordered_map<uint64_t, DType> gradient_types_;  // of leaves whose gradient has another type than they
 };
 

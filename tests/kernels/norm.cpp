@@ -85,6 +85,9 @@ TEST_CASE("norm_train normalises by the batch and moves the moving statistics") 
           want_variance[i] = want_variance[i] * m + n.variance[i] * (1 - m);
         }
         t.check("y", y, n.y(n.mean, n.inv_std(n.variance)), c.s.rows, 100);
+        const Guarded& again = t.output(c.s.size());
+        t.backend().norm_apply(t.exec(), c.s, {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .mean = mean, .inv_std = inv_std, .y = again});
+        t.check("y once more", again, n.y(t.read(mean), t.read(inv_std)), 4, 100);
         t.check("mean", mean, n.mean, c.s.rows, 4);
         t.check("inv_std", inv_std, n.inv_std(n.variance), c.s.rows, 100);
         t.check("moving_mean", moving_mean, want_mean, c.s.rows, 4);
@@ -147,10 +150,11 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
             }
 
           const auto run = [&](Into into_dx, Into into_dgamma, Into into_dbeta, Buffer gradient) {
-            NormBackward b{.x = n.x,
-                           .y = c.s.act == Act::none ? Buffer{} : Buffer(y),
+            NormBackward b{.x = training || into_dgamma ? Buffer(n.x) : Buffer{},
+                           .y = c.s.act == Act::none || training ? Buffer{} : Buffer(y),
                            .dy = gradient,
                            .gamma = n.gamma_buffer(),
+                           .beta = c.s.act == Act::none || !training ? Buffer{} : Buffer(n.beta),
                            .mean = mean,
                            .inv_std = {},
                            .variance = {},

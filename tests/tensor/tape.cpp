@@ -76,6 +76,32 @@ TEST_CASE("gradients that share memory part before one of them changes") {
   CHECK(pass.tape.grad(b).to_doubles() == std::vector<double>{20, 40});
 }
 
+TEST_CASE("the output of a batch norm in training is made anew instead of kept") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.random({4, 16, 16, 8}), gamma = pass.random({8}), beta = pass.random({8}), w = pass.random({1, 1, 8, 1});
+  const BatchNorm bn{.gamma = gamma, .beta = beta, .moving_mean = pass.random({8}), .moving_variance = pass.random({8}), .act = Act::relu};
+  for (const Tensor& t : {x, gamma, beta, w}) pass.tape.watch(t);
+  Tensor output = norm_train(c, x, bn);
+  const Tensor y = conv(c, output, w, {});
+  CHECK(output.is_sole_owner());  // the tape does not hold it
+  output = {};
+  const Tensor seed = pass.random(y.shape());
+  pass.tape.backward(c, y, seed);
+  const std::vector<double> of_w = pass.tape.grad(w).to_doubles(), of_x = pass.tape.grad(x).to_doubles();
+  // The same with the output held by hand.
+  pass.tape.clear();
+  for (const Tensor& t : {x, gamma, beta, w}) pass.tape.watch(t);
+  const Tensor normalised = norm_train(c, x, bn);
+  const Tensor kept = c.like(normalised);
+  c.backend.copy(c.exec, normalised.buffer(), kept.buffer());
+  pass.tape.record({normalised}, kept, [n = Ref(normalised)](Context& b, const Tensor& dy) { b.tape.pass(b, n, dy); });
+  const Tensor z = conv(c, kept, w, {});
+  pass.tape.backward(c, z, seed);
+  CHECK(pass.tape.grad(w).to_doubles() == of_w);
+  CHECK(pass.tape.grad(x).to_doubles() == of_x);
+}
+
 TEST_CASE("a branch that the loss does not depend on costs nothing") {
   ReferencePass pass;
   Context c = pass.context();
