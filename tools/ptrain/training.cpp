@@ -6,6 +6,8 @@
 #include <fstream>
 #include <set>
 
+#include <fmt/ranges.h>
+
 #include "data/data_hash.hpp"
 #include "data/file.hpp"
 #include "data/listing.hpp"
@@ -76,7 +78,7 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
   file.commit();
 }
 
-std::vector<std::string> keep_test_apart(const Manifest& manifest, Split& split, bool override_lock, int threads, const Say& say) {
+std::vector<std::string> keep_test_apart(Manifest& manifest, Split& split, bool override_lock, int threads, const Say& say) {
   const std::vector<int64_t> test = split.of(Part::test);
   if (test.empty()) return {};
   std::vector<int64_t> seen = split.of(Part::train);
@@ -132,9 +134,9 @@ FitData fit_data(const Manifest& manifest, const Split& split, const ImageCache&
 
 std::string describe(const Manifest& manifest, const std::vector<int64_t>& images) {
   const std::vector<int64_t> counts = manifest.class_counts(images);
-  std::string text = fmt::format("{} images (", images.size());
-  for (size_t c = 0; c < counts.size(); ++c) text += fmt::format("{}{} {}", c ? ", " : "", manifest.classes[c], counts[c]);
-  return text + ")";
+  std::vector<std::string> classes;
+  for (size_t c = 0; c < counts.size(); ++c) classes.push_back(fmt::format("{} {}", manifest.classes[c], counts[c]));
+  return fmt::format("{} images ({})", images.size(), fmt::join(classes, ", "));
 }
 
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }
