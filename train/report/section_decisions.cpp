@@ -84,7 +84,8 @@ std::string metrics_table(const Run& run) {
     if (at(run.all, base + "/per_patient").is_object()) columns.push_back({std::string(name) + ", per patient", base + "/per_patient"});
   }
   if (columns.empty()) return "";
-  Table t{.titles = {"metric"}, .rows = {}, .caption = "All metrics with their 95 % intervals"};
+  Table t{.titles = {"metric"}, .rows = {}, .caption = run.binary() ? "All metrics with their 95 % intervals. A patient counts with the mean probability of the images, at the chosen threshold."
+                                               : "All metrics with their 95 % intervals. A patient counts with the mean probabilities of the images."};
   for (const Column& c : columns) t.titles.push_back(c.title);
   for (const auto& [key, name] : std::vector<std::pair<std::string, std::string>>{{"accuracy", "accuracy"},
                                                                                   {"balanced_accuracy", "balanced accuracy"},

@@ -50,7 +50,7 @@ std::string record_section(Page& page) {
     if (!html.empty() && html != "–") machine.rows.push_back({name, html});
   };
   row("ptrain", escape(text(all, "/ptrain_version")));
-  row("finished", escape(text(all, "/created")));
+  row("begun", escape(text(all, "/created")));
   row("device", escape(text(all, "/device")));
   row("processor", escape(text(all, "/processor")));
   row("threads", number(all, "/threads"));
@@ -72,7 +72,7 @@ std::string record_section(Page& page) {
         t.rows.push_back({step == "total" ? "<b>total</b>" : escape(step),
                           fmt::format("<span class=\"track long\"><span class=\"bar\" style=\"width:{:.0f}px\"></span></span>",
                                       most > 0 ? 128 * s.get<double>() / most : 0) +
-                              duration(s.get<double>())});
+                              "<span class=\"beside\">" + duration(s.get<double>()) + "</span>"});
     out += "<h3>Timings</h3>\n" + t.html();
   }
   if (const Json& config = at(all, "/config"); config.is_object() && !config.empty()) {
