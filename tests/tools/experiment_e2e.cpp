@@ -238,6 +238,11 @@ TEST_CASE("fine-tuning refuses a test part that is in training or that the model
   const std::string known = films[0].filename().string();
   fs::copy_file(fs::directory_iterator(temp / "data/test/PNEUMONIA")->path(), temp / "data/test/PNEUMONIA" / (known.substr(0, known.rfind('_')) + "_99999.jpeg"));
   refused(tune(temp / "data", "c"), 7, "was trained on patients of the test part");
+  const auto evaluated = [&](const fs::path& data) { return run_ptrain({"evaluate", "--model", (temp / "run/best.h5").string(), "--data", data.string(), "--quiet"}); };
+  const Finished warned = evaluated(temp / "other");
+  CHECK(warned.code == 0);
+  CHECK(warned.err.find("WARNING: the model was trained on patients of 24 of these images") != std::string::npos);
+  CHECK(read_file(temp / "run/best.ledger.jsonl").find("\"known_to_model\":24") != std::string::npos);
   const Finished loud = run_ptrain({"fine-tune", "--from", (temp / "run").string(), "--data", (temp / "data").string(), "--out", (temp / "d").string(), "--batch", "8", "--fine-tune-epochs", "1", "--override-lock"});
   INFO(loud.err);
   CHECK(loud.code == 0);

@@ -92,6 +92,15 @@ TEST_CASE("class shares are given, estimated, stored and taken out") {
   const Finished explained = run_ptrain({"explain", "--model", t.model(), plain[0]["path"].get<std::string>(), "--out", (t.temp / "maps").string(), "--class", "PNEUMONIA", "--json", "--quiet"});
   CHECK(close(Json::parse(explained.out)[0]["probability"].get<double>(), of(adjusted, "PNEUMONIA")[0], 1e-4, 0));
 
+  // An exported model says the same.
+  REQUIRE(run_ptrain({"export", t.model(), "--format", "keras", "--out", (t.temp / "m.keras").string()}).code == 0);
+  const Finished back = run({bin("ptrain-convert").string(), (t.temp / "m.keras").string(), "--out", (t.temp / "back.h5").string(), "--classes", "NORMAL,PNEUMONIA"});
+  INFO(back.err);
+  REQUIRE(back.code == 0);
+  const Json exported = Json::parse(run_ptrain({"predict", "--model", (t.temp / "back.h5").string(), t.films(), "--json", "--quiet"}).out);
+  CHECK(exported[0]["prior_shift"].is_null());
+  CHECK(difference(of(exported, "PNEUMONIA"), of(adjusted, "PNEUMONIA"), 1e-5, 0) == "");
+
   // The file is asked to say nothing for once, and for good.
   CHECK(difference(of(Json::parse(t.predict({"--prior-shift=none"}).out), "PNEUMONIA"), p, 1e-12, 0) == "");
   REQUIRE(t.predict({"--prior-shift=none", "--store"}).code == 0);

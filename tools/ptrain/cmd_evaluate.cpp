@@ -4,10 +4,12 @@
 #include <fmt/ranges.h>
 
 #include "data/data_hash.hpp"
+#include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
 #include "tools/ptrain/inference.hpp"
 #include "tools/ptrain/ledger.hpp"
 #include "tools/ptrain/prior_options.hpp"
+#include "tools/ptrain/training.hpp"
 #include "train/metrics/evaluation.hpp"
 #include "train/predictions_csv.hpp"
 
@@ -71,6 +73,10 @@ void run(const EvaluateOptions& o) {
   Priors priors(o.priors, spec);
   if (o.threshold >= 0) spec.threshold = o.threshold, spec.operating_point.clear();  // of the probabilities that are shown
   const std::vector<int64_t> images = images_of_part(o, manifest);
+  std::vector<std::string> known;
+  if (parse_part(o.part) == Part::test) known = known_to_model(o.inference.model, manifest, images);
+  if (!known.empty())
+    std::fprintf(stderr, "WARNING: the model was trained on patients of %zu of these images, or chosen by them; the result is too good%s\n", known.size(), listing(known, 5).c_str());
   const CacheOptions options = cache_options(o.data, spec.height, spec.width, loaded.threads());
   const ImageCache cache(plan_cache(manifest, images, options), manifest, images, resizer_for(*loaded.memory()), options);
   for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
@@ -85,6 +91,7 @@ void run(const EvaluateOptions& o) {
   nlohmann::ordered_json line = ledger_entry(o.part, data_hash(manifest, cache.indices(), cache.hashes()), result);
   if (const nlohmann::ordered_json shares = priors.json(); !shares.is_null()) line["prior_shift"] = shares;
   if (o.priors.store) line["stored"] = true;
+  if (!known.empty()) line["known_to_model"] = known.size();
   add_to_ledger(o.inference.model, line);
 
   if (!o.predictions.empty()) write_predictions(o.predictions, manifest, cache.indices(), p, spec.positive, spec.threshold);

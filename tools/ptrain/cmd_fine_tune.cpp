@@ -1,6 +1,5 @@
 // ptrain fine-tune: unfreezes the top of a trained net at a low rate, and keeps the result only when validation says it is not worse.
 #include <iostream>
-#include <set>
 
 #include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
@@ -17,12 +16,8 @@ struct FineTuneOptions {
 
 // What the model was trained on is in the split.csv beside it. A test part with these patients says nothing about it any more, and unlike
 // images that leak inside a folder this cannot be mended by leaving some out.
-void refuse_known_test(const FineTuneOptions& o, const std::filesystem::path& split_csv, const Manifest& manifest, const Say& say) {
-  if (!std::filesystem::exists(split_csv)) return;
-  const std::set<std::string> known = trained_patients(split_csv);
-  std::vector<std::string> leaks;
-  for (const Entry& e : manifest.entries)
-    if (e.part == Part::test && known.contains(e.patient)) leaks.push_back(e.path + " is of patient " + e.patient);
+void refuse_known_test(const FineTuneOptions& o, const std::filesystem::path& model, const Manifest& manifest, const Say& say) {
+  const std::vector<std::string> leaks = known_to_model(model, manifest, manifest.of(Part::test));
   if (leaks.empty()) return;
   const std::string what = fmt::format("the model {} was trained on patients of the test part of {}", o.from, manifest.root.string()) + listing(leaks);
   if (!o.train.override_lock)
@@ -34,7 +29,7 @@ void refuse_known_test(const FineTuneOptions& o, const std::filesystem::path& sp
 Split split_of(const FineTuneOptions& o, const std::filesystem::path& model, Manifest& manifest, const Say& say) {
   TrainOptions options = o.train;
   const std::filesystem::path beside = model.parent_path() / report_files::kSplit;
-  refuse_known_test(o, beside, manifest, say);
+  refuse_known_test(o, model, manifest, say);
   if (options.split.empty() && std::filesystem::exists(beside)) options.split = beside.string();
   if (options.split.empty()) say("WARNING: there is no split.csv beside the model: validation images may be ones that it was trained on; give --split");
   const Split split = with_all_images(manifest, whole_split(options, manifest, o.train.out));

@@ -11,6 +11,7 @@
 #include "data/data_hash.hpp"
 #include "data/file.hpp"
 #include "data/listing.hpp"
+#include "train/report_data.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -107,6 +108,16 @@ std::vector<std::string> keep_test_apart(Manifest& manifest, Split& split, bool 
   say("WARNING: --override-lock: " + what + "; they are left out of training and validation" + listing(leaks));
   leave_out(manifest, split, leaking);
   return leaks;
+}
+
+std::vector<std::string> known_to_model(const std::filesystem::path& model, const Manifest& manifest, const std::vector<int64_t>& images) {
+  const std::filesystem::path split = model.parent_path() / report_files::kSplit;
+  if (!std::filesystem::exists(split)) return {};
+  const std::set<std::string> patients = trained_patients(split);
+  std::vector<std::string> known;
+  for (const int64_t i : images)
+    if (const Entry& e = manifest.entries[size_t(i)]; patients.contains(e.patient)) known.push_back(e.path + " is of patient " + e.patient);
+  return known;
 }
 
 std::unique_ptr<ImageCache> fill_cache(const TrainOptions& o, int64_t side, const Manifest& manifest, const std::vector<int64_t>& images, const std::shared_ptr<Memory>& memory, int threads, const Say& say) {

@@ -31,7 +31,9 @@ std::string ledger_section(Page& page) {
     std::string remarks;
     if (line.is_object())
       for (const auto& [key, v] : line.items())
-        if (key.find("override") != std::string::npos && v != Json(false)) remarks += "<b>the lock was overridden</b>";
+        if (key.find("override") != std::string::npos && v != Json(false)) remarks += "<b>the lock was overridden</b> ";
+    if (const std::string known = number(all, base + "/known_to_model"); known != "–") remarks += "<b>the model knew patients of " + known + " images</b> ";
+    if (at(line, "/prior_shift").is_object()) remarks += "for other class shares ";
     t.rows.push_back({escape(text(line, "/time")), escape(text(line, "/part")), number(all, base + "/n"), number(all, base + "/auc"),
                       number(all, base + "/accuracy"), hash("/model_sha256"), hash("/data_hash"), remarks});
   }
