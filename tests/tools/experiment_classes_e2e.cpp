@@ -32,32 +32,8 @@ void make_three(const fs::path& dir, size_t train, size_t test) {
 }
 
 std::vector<std::string> quick(const fs::path& data, const fs::path& out, std::vector<std::string> more = {}) {
-  std::vector<std::string> a{"experiment",
-                             "--data",
-                             data.string(),
-                             "--out",
-                             out.string(),
-                             "--weights",
-                             "formula",
-                             "--nets",
-                             "mobilenet_v2",
-                             "--image-size",
-                             "64",
-                             "--batch",
-                             "8",
-                             "--epochs",
-                             "1",
-                             "--fine-tune-epochs",
-                             "1",
-                             "--fine-tune-lr",
-                             "1e-4",
-                             "--dense",
-                             "8",
-                             "--dropout",
-                             "0.2",
-                             "--quiet"};
-  a.insert(a.end(), more.begin(), more.end());
-  return a;
+  more.insert(more.begin(), {"--weights", "formula", "--nets", "mobilenet_v2"});
+  return quick_experiment("experiment", data, out, more);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "tests/support/support.hpp"
+#include "tests/train/simulations.hpp"
 #include "train/metrics/binary_statistics.hpp"
 #include "train/metrics/bootstrap.hpp"
 #include "train/metrics/delong.hpp"
@@ -14,16 +15,8 @@
 namespace ptrain::metrics {
 namespace {
 
+using namespace test;
 using statistics::RandomStream;
-
-double four_errors(double p, int n) { return 4 * std::sqrt(p * (1 - p) / n); }
-double normal(RandomStream& r) { return statistics::normal_quantile(r.unit()); }
-double separation(double auc) { return std::sqrt(2.0) * statistics::normal_quantile(auc); }
-
-struct Sample {
-  std::vector<int32_t> labels;
-  std::vector<double> scores;
-};
 
 // A calibrated model, a little too sure of itself: labels are drawn from the scores before they are sharpened.
 Sample drawn(uint32_t stream, uint32_t s, size_t n) {
