@@ -191,6 +191,7 @@ TEST_CASE("the page says which half of the safety rail does not hold") {
   REQUIRE(row != std::string::npos);
   CHECK(html.find("<b>does not hold</b>", row) != std::string::npos);
   CHECK(html.find("<b>not</b> kept") != std::string::npos);
+  CHECK(html.find("; this model was not kept</li>") != std::string::npos);
 }
 
 TEST_CASE("names from strangers do nothing") {
