@@ -84,6 +84,7 @@ TEST_CASE("an experiment compares chooses fine-tunes and evaluates once") {
   REQUIRE(again.code == 0);
   CHECK(json_of(run / "report.json")["test"] == j["test"]);
   CHECK(lines(run / "best.ledger.jsonl") == 3);  // two by `evaluate --part val`
+  CHECK(json_of(run / "report.json")["test_note"].get<std::string>().find("used once") != std::string::npos);  // these are no use of the test part
 }
 
 TEST_CASE("an experiment without a test part and with missing weights says so") {
