@@ -58,6 +58,6 @@ RunnerOptions runner_options(const Model& model, const FitOptions& options);
 
 // What the model says about images of the cache: probabilities at the model's temperature.
 metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             KeptFeatures* kept = nullptr, const std::function<void(int64_t)>& progress = {});
+                             FeatureStore* store = nullptr, const std::function<void(int64_t)>& progress = {});
 
 }  // namespace ptrain

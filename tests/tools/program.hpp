@@ -28,11 +28,11 @@ inline std::vector<float> weights_of(const std::filesystem::path& path) {
   return all;
 }
 
-// DIR/CLASS/… with the first `per_class` films of each class of the sample's training part.
-inline void make_data(const std::filesystem::path& dir, size_t per_class) {
+// DIR/CLASS/… with the first `per_class` films of each class of a part of the sample.
+inline void make_data(const std::filesystem::path& dir, size_t per_class, const std::string& part = "train") {
   for (const char* label : {"NORMAL", "PNEUMONIA"}) {
     std::vector<std::filesystem::path> files;
-    for (const auto& file : std::filesystem::directory_iterator(sample() / "chest_xray" / "train" / label)) files.push_back(file.path());
+    for (const auto& file : std::filesystem::directory_iterator(sample() / "chest_xray" / part / label)) files.push_back(file.path());
     std::sort(files.begin(), files.end());
     std::filesystem::create_directories(dir / label);
     for (size_t i = 0; i < per_class; ++i) std::filesystem::copy_file(files.at(i), dir / label / files[i].filename());
@@ -48,6 +48,14 @@ inline void write_file(const std::filesystem::path& path, const std::string& byt
 inline std::vector<std::string> quick_training(const std::filesystem::path& data, const std::filesystem::path& out, std::vector<std::string> more = {}) {
   std::vector<std::string> a{"train", "--net", "mobilenet_v2", "--weights", "formula", "--data", data.string(), "--out", out.string(), "--image-size", "64", "--batch", "8",
                              "--epochs", "2", "--fine-tune-epochs", "1", "--fine-tune-lr", "1e-4", "--quiet"};
+  a.insert(a.end(), more.begin(), more.end());
+  return a;
+}
+
+// The same of compare, fine-tune or experiment.
+inline std::vector<std::string> quick_experiment(const std::string& command, const std::filesystem::path& data, const std::filesystem::path& out, std::vector<std::string> more = {}) {
+  std::vector<std::string> a{command, "--data", data.string(), "--out", out.string(), "--image-size", "64", "--batch", "8", "--epochs", "1", "--fine-tune-epochs", "1", "--fine-tune-lr", "1e-4", "--dense", "8",
+                             "--dropout", "0.2", "--quiet"};
   a.insert(a.end(), more.begin(), more.end());
   return a;
 }
