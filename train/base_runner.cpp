@@ -55,19 +55,21 @@ int64_t BaseRunner::border_bytes_per_image() const {
 }
 
 // A pass is run once on the meta device, which shows what memory it asks for and when; every real run follows that plan.
+MemoryPlan BaseRunner::make_plan(const Body& body) const {
+  const auto recorder = std::make_shared<PlanRecorder>(meta_->shared_backend(), meta_->device());
+  {
+    meta::MetaExec exec;
+    Tape tape;
+    Context c{meta_->backend(), exec, recorder, tape};
+    body(c);
+  }
+  return recorder->plan();
+}
+
 std::shared_ptr<const MemoryPlan> BaseRunner::plan(Pass pass, int64_t n, const Body& body) {
   const std::lock_guard lock(plans_mutex_);
   auto& plan = plans_[{pass, n}];
-  if (!plan) {
-    const auto recorder = std::make_shared<PlanRecorder>(meta_->shared_backend(), meta_->device());
-    {
-      meta::MetaExec exec;
-      Tape tape;
-      Context c{meta_->backend(), exec, recorder, tape};
-      body(c);
-    }
-    plan = std::make_shared<const MemoryPlan>(recorder->plan());
-  }
+  if (!plan) plan = std::make_shared<const MemoryPlan>(make_plan(body));
   return plan;
 }
 
@@ -80,12 +82,13 @@ void BaseRunner::run(Worker& worker, Pass pass, int64_t n, const Body& body) {
   body(c);
 }
 
-void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const ImageSource& source, const Boundary& border, int64_t first_row) {
-  const int64_t n = int64_t(images.size());
-  run(worker, Pass::frozen, n, [&](Context& c) {
+// Without a source the images are left as they are: for planning.
+BaseRunner::Body BaseRunner::frozen_pass(std::span<const int64_t> images, const ImageSource& source, const Boundary& border, int64_t first_row) {
+  return [this, images, &source, &border, first_row](Context& c) {
+    const int64_t n = int64_t(images.size());
     FrozenWeights no_values;  // of the planning pass
     Tensor x = c.tensor(model_.input(n), o_.compute);
-    source(images, c, x.buffer());
+    if (source) source(images, c, x.buffer());
     Boundary crossed;
     ScopeOptions options{.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_frozen_};
     if (!all_frozen_) options.part = NetPart::frozen, options.cut = &cut_, options.boundary = &crossed;
@@ -93,7 +96,11 @@ void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const I
     const Tensor y = model_.body(scope, std::exchange(x, {}));
     if (all_frozen_) crossed.emplace_back(kPooled, y);
     for (size_t i = 0; i < border.size(); ++i) copy_rows(c.backend, c.exec, crossed.at(i).second, 0, border[i].second, first_row, n);
-  });
+  };
+}
+
+void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const ImageSource& source, const Boundary& border, int64_t first_row) {
+  run(worker, Pass::frozen, int64_t(images.size()), frozen_pass(images, source, border, first_row));
 }
 
 void BaseRunner::infer(Worker& worker, const Boundary& border, int64_t border_row, int64_t rows, const Tensor& pooled, int64_t first_row) {
@@ -131,13 +138,33 @@ Tensor BaseRunner::group_forward(Context& c, const Boundary& border) {
   return model_.body(scope, Tensor::shape_only(model_.input(n), o_.compute));
 }
 
-void BaseRunner::forward(Exec& exec, Group& group, const Boundary& border) {
-  REQUIRE_THAT(!group.pooled_.defined(), "forward: this group was not released");
-  const auto planned = plan(Pass::group, border.at(0).second.dim(0), [&](Context& c) {
+BaseRunner::Body BaseRunner::group_pass(const Boundary& border) {
+  return [this, &border](Context& c) {
     const Tensor pooled = group_forward(c, border);
     const Tensor seed = c.like(pooled);
     c.tape.backward(c, pooled, seed);
-  });
+  };
+}
+
+int64_t BaseRunner::planned_bytes(int64_t batch) {
+  const auto border_of = [&](int64_t rows) {
+    Boundary border;
+    for (const auto& [step, shape] : crossing_) border.emplace_back(step, Tensor(with_rows(shape, rows), o_.compute, meta_));
+    return border;
+  };
+  const int64_t group = all_frozen_ ? batch : std::min(batch, o_.group), shard = std::min(o_.shard, group), workers = int64_t(arenas_.size());
+  const std::vector<int64_t> images(size_t(shard), 0);
+  const Boundary of_shard = border_of(shard), of_group = border_of(group);
+  const ImageSource none;
+  int64_t bytes = workers * make_plan(frozen_pass(images, none, of_shard, 0)).total;
+  bytes += 3 * batch * border_bytes_per_image();  // the batch at work, and two that are prepared
+  if (!all_frozen_) bytes += (batch + group - 1) / group * make_plan(group_pass(of_group)).total;
+  return bytes;
+}
+
+void BaseRunner::forward(Exec& exec, Group& group, const Boundary& border) {
+  REQUIRE_THAT(!group.pooled_.defined(), "forward: this group was not released");
+  const auto planned = plan(Pass::group, border.at(0).second.dim(0), group_pass(border));
   group.arena_->begin(planned);
   Context c{model_.memory()->backend(), exec, group.arena_, *group.tape_};
   group.pooled_ = group_forward(c, border);

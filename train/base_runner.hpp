@@ -59,12 +59,19 @@ class BaseRunner {
   void backward(Exec& exec, Group& group, Buffer dpooled);
   static void release(Group& group);
 
+  // Bytes that steps over `batch` images ask of the device besides weights: arenas of the passes, groups with their gradients, what
+  // crosses the cut of the batches under way. Found by planning the passes.
+  int64_t planned_bytes(int64_t batch);
+
   void weights_changed();  // what infer() packed from the trainable part is stale
 
  private:
   enum class Pass { frozen, infer, group };
   using Body = std::function<void(Context&)>;
+  MemoryPlan make_plan(const Body& body) const;
   std::shared_ptr<const MemoryPlan> plan(Pass pass, int64_t n, const Body& body);
+  Body frozen_pass(std::span<const int64_t> images, const ImageSource& source, const Boundary& border, int64_t first_row);
+  Body group_pass(const Boundary& border);  // forward and backward, for planning
   void run(Worker& worker, Pass pass, int64_t n, const Body& body);
   Tensor group_forward(Context& context, const Boundary& border);
 

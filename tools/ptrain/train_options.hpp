@@ -23,13 +23,13 @@ struct TrainOptions {
   double fine_tune_top = 0.3;
   std::string freeze_until;
   double lr = 1e-3, fine_tune_lr = 1e-5;
-  int64_t batch = 32;
+  int64_t batch = 32;  // 0: as many as fit, at most 32
   std::string augment = "light", fine_tune_augment;
   std::string class_weights = "auto", monitor = "val_loss";
   int64_t patience = 3;
   double min_delta = 0;
   std::string bn = "inference", positive;
-  bool resume = false;
+  bool resume = false, dry_run = false;
   double val_fraction = 0.15, fraction = 1;
   std::string split;
   std::vector<int64_t> dense = {256, 128};
