@@ -56,13 +56,13 @@ std::string fastest_precision(Model& model, Workers& workers, const Say& say) {
 }
 
 void decide_automatic(TrainOptions& o, const Say& say) {
-  if (o.precision != "auto" && o.batch != 0) return;
+  if (o.precision != "auto" && o.batch != kAutomatic) return;
   const std::shared_ptr<Memory> memory = chosen_device(o.device, o.conv);
   Model model({.net = find_net(o.net).name, .height = image_side(o, o.net), .width = image_side(o, o.net), .head = {}, .classes = {"a", "b"}}, memory);
   load_base(model, "formula", 0);
   Workers workers(memory->shared_backend(), workers_for(*memory, choose_threads(o.threads)));
   if (o.precision == "auto") o.precision = fastest_precision(model, workers, say);
-  if (o.batch != 0) return;
+  if (o.batch != kAutomatic) return;
   o.batch = 32;
   set_precision(model, compute_type(o.precision, *memory));
   o.batch = fitting_batch(model, workers, fit_options(o, model), say);

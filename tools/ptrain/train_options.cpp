@@ -37,7 +37,7 @@ void bind_training(Command& c, TrainOptions& o) {
   c.option("--freeze-until", o.freeze_until, "instead: unfreeze this Keras layer and all after it");
   c.option("--lr", o.lr, "learning rate of the head");
   c.option("--fine-tune-lr", o.fine_tune_lr, "learning rate of the fine-tuning");
-  c.option("--batch", o.batch, "images in a step; auto: 32, or what fits into memory")->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", 0}}));
+  c.option("--batch", o.batch, "images in a step; auto: 32, or what fits into memory")->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", kAutomatic}}));
   c.option("--augment", o.augment, "none, light, strong");
   c.option("--fine-tune-augment", o.fine_tune_augment, "the same for the fine-tuning (as --augment unless given)");
   c.option("--class-weights", o.class_weights, "auto (n / (classes · n_c)), none, or a number for each class: a,b");
