@@ -48,7 +48,8 @@ void Meter::grid_ends() { figures.touched += int64_t(touched_.size() * kSector);
 void Meter::block_ends() {
   for (const auto& [key, lanes] : block_) key.shared ? count_shared(lanes) : count_global(lanes);
   const auto range = simt::static_shared_range();
-  figures.shared_bytes = std::max(figures.shared_bytes, int64_t(range.end - range.begin) + int64_t(simt::dynamic_shared_range().end - simt::dynamic_shared_range().begin));
+  figures.shared_bytes = std::max(figures.shared_bytes, int64_t(range.end - range.begin) +
+                                                            int64_t(simt::dynamic_shared_range().end - simt::dynamic_shared_range().begin));
   block_.clear();
   turns_.clear();
 }
@@ -87,12 +88,12 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-#define PTRAIN_ACCESS(name, bytes, writes)                                                                                            \
-  void __tsan_##name(void* p) {                                                                                                       \
-    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0));          \
-  }                                                                                                                                   \
-  void __tsan_unaligned_##name(void* p) {                                                                                             \
-    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0));          \
+#define PTRAIN_ACCESS(name, bytes, writes)                                                                                   \
+  void __tsan_##name(void* p) {                                                                                              \
+    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0)); \
+  }                                                                                                                          \
+  void __tsan_unaligned_##name(void* p) {                                                                                    \
+    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0)); \
   }
 PTRAIN_ACCESS(read1, 1, false)
 PTRAIN_ACCESS(read2, 2, false)
