@@ -47,9 +47,6 @@ std::unique_ptr<Recording> Backend::record(Exec& e, const std::function<void()>&
   return do_record(e, work);
 }
 void Backend::replay(Exec& e, const Recording& recording) { do_replay(e, recording); }
-// Of backends that record nothing.
-std::unique_ptr<Recording> Backend::do_record(Exec&, const std::function<void()>&) { fail(ErrorKind::failed, "record: ", name(), " cannot record"); }
-void Backend::do_replay(Exec&, const Recording&) { fail(ErrorKind::failed, "replay: ", name(), " cannot record"); }
 
 void Backend::act_forward(Exec& e, Act act, Buffer x, Buffer y) {
   Check("act_forward").floating("x", x, x.size).is("y", y, x.dtype, x.size);

@@ -55,13 +55,18 @@ int64_t BaseRunner::border_bytes_per_image() const {
   return bytes;
 }
 
-// Borders: of three batches on their way, the one at work included, of the recorded step, and of a piece of the validation.
+// Borders: of three batches on their way, the one at work included, of the recorded step, and of a piece of the validation. Weights are packed
+// for the frozen part, and for the rest when it is validated.
 int64_t BaseRunner::planned_bytes(int64_t n) {
-  const int64_t borders = 5 * n * border_bytes_per_image();
-  const std::shared_ptr<const MemoryPlan> frozen = plan(Pass::frozen, std::min(n, o_.shard), [&](Context& c) { frozen_chain(c, c.tensor(model_.input(std::min(n, o_.shard)), o_.compute)); });
-  if (all_frozen_) return borders + frozen->total;
+  const int64_t shard = std::min(n, o_.shard);
+  int64_t bytes = 5 * n * border_bytes_per_image();
+  for (const Param& p : model_.params.list())
+    if (!is_head_layer(p.layer)) bytes += p.shape.size() * size_of(o_.compute) + 256;
+  const int64_t frozen = plan(Pass::frozen, shard, [&](Context& c) { frozen_chain(c, c.tensor(model_.input(shard), o_.compute)); })->total;
+  if (all_frozen_) return bytes + frozen;
+  const int64_t infer = plan(Pass::infer, shard, [&](Context& c) { infer_chain(c, border_in(meta_, shard), 0, shard); })->total;
   const int64_t rows = std::min(n, o_.group), groups = (n + rows - 1) / rows;
-  return borders + frozen->total + groups * plan_of_group(border_in(meta_, rows))->total;
+  return bytes + std::max(frozen, infer) + groups * plan_of_group(border_in(meta_, rows))->total;
 }
 
 // A pass is run once on the meta device, which shows what memory it asks for and when; every real run follows that plan.
@@ -143,17 +148,18 @@ void BaseRunner::infer(Worker& worker, const Boundary& border, int64_t border_ro
     copy_rows(c.backend, c.exec, border.at(0).second, border_row, pooled, first_row, rows);
     return;
   }
-  run(worker, Pass::infer, rows, [&](Context& c) {
-    FrozenWeights no_values;
-    Boundary mine;
-    for (const auto& [step, tensor] : border) {
-      mine.emplace_back(step, c.tensor(with_rows(tensor.shape(), rows), tensor.dtype()));
-      copy_rows(c.backend, c.exec, tensor, border_row, mine.back().second, 0, rows);
-    }
-    Scope scope(c, model_.params, {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_, .part = NetPart::trainable, .cut = &cut_, .boundary = &mine});
-    const Tensor y = model_.body(scope, Tensor::shape_only(model_.input(rows), o_.compute));
-    copy_rows(c.backend, c.exec, y, 0, pooled, first_row, rows);
-  });
+  run(worker, Pass::infer, rows, [&](Context& c) { copy_rows(c.backend, c.exec, infer_chain(c, border, border_row, rows), 0, pooled, first_row, rows); });
+}
+
+Tensor BaseRunner::infer_chain(Context& c, const Boundary& border, int64_t border_row, int64_t rows) {
+  FrozenWeights no_values;
+  Boundary mine;
+  for (const auto& [step, tensor] : border) {
+    mine.emplace_back(step, c.tensor(with_rows(tensor.shape(), rows), tensor.dtype()));
+    copy_rows(c.backend, c.exec, tensor, border_row, mine.back().second, 0, rows);
+  }
+  Scope scope(c, model_.params, {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_, .part = NetPart::trainable, .cut = &cut_, .boundary = &mine});
+  return model_.body(scope, Tensor::shape_only(model_.input(rows), o_.compute));
 }
 
 BaseRunner::Group BaseRunner::make_group() const {

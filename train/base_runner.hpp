@@ -73,6 +73,7 @@ class BaseRunner {
   void run(Worker& worker, Pass pass, int64_t n, const Body& body);
   Boundary border_in(const std::shared_ptr<Memory>& memory, int64_t rows) const;
   std::vector<Buffer> frozen_chain(Context& context, const Tensor& x);
+  Tensor infer_chain(Context& context, const Boundary& border, int64_t border_row, int64_t rows);
   Tensor group_forward(Context& context, const Boundary& border);
   std::shared_ptr<const MemoryPlan> plan_of_group(const Boundary& border);
 

@@ -289,9 +289,9 @@ RunnerOptions runner_options(const Model& model, const FitOptions& o) {
 
 int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& o, int64_t images) {
   BaseRunner runner(model, workers, runner_options(model, o));
-  int64_t states = 0;
+  int64_t states = 0;  // and the gradients
   for (const Param& p : model.params.list())
-    if (p.trainable()) states += p.shape.size() * 4 * o.optimizer.states();
+    if (p.trainable()) states += p.shape.size() * 4 * (o.optimizer.states() + 1);
   return runner.planned_bytes(o.batch) + states + std::min(o.feature_budget, images * runner.border_bytes_per_image());
 }
 

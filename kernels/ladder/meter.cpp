@@ -38,12 +38,17 @@ Meter::Place Meter::access(const void* p, size_t bytes, bool, const void* caller
   return place;
 }
 
-void Meter::grid_begins(const simt::Grid&) {
+void Meter::grid_begins(const simt::Grid& grid) {
   ++figures.launches;
+  const auto count = [](const dim3& d) { return int64_t(d.x) * d.y * d.z; };
+  figures.of_launch.push_back({count(grid.blocks) * count(grid.threads), figures.lanes});
   touched_.clear();
 }
 
-void Meter::grid_ends() { figures.touched += int64_t(touched_.size() * kSector); }
+void Meter::grid_ends() {
+  figures.touched += int64_t(touched_.size() * kSector);
+  figures.of_launch.back().lanes = figures.lanes - figures.of_launch.back().lanes;
+}
 
 void Meter::block_ends() {
   for (const auto& [key, lanes] : block_) key.shared ? count_shared(lanes) : count_global(lanes);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <algorithm>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>
@@ -26,6 +27,19 @@ struct Figures {
   int64_t wavefronts = 0, least_wavefronts = 0;
   int64_t barriers = 0;
   int64_t shared_bytes = 0;  // of one block
+  struct Launch {
+    int64_t threads = 0, lanes = 0;  // and how many lanes took part in its accesses
+  };
+  std::vector<Launch> of_launch;
+
+  // How often a thread goes to memory, one access after the other, in the launch where that is most. Launches with less than a twentieth of
+  // all accesses do not count.
+  double accesses_of_a_thread() const {
+    double most = 0;
+    for (const Launch& l : of_launch)
+      if (l.lanes * 20 >= lanes) most = std::max(most, double(l.lanes) / double(l.threads));
+    return most;
+  }
 
   double efficiency() const { return sectors ? double(wanted) / double(sectors * 32) : 1; }
   double conflicts() const { return least_wavefronts ? double(wavefronts) / double(least_wavefronts) : 1; }

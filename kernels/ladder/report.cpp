@@ -90,17 +90,18 @@ class Report {
       Meter meter;
       run(step.run, arguments);
       GPU_CHECK(cudaDeviceSynchronize());
-      add(step.name, step.changes, shape, outputs, step.threads, step.registers, meter.figures);
+      add(step, shape, outputs, meter.figures);
     }
   }
   std::string text() const { return "[" + text_.str() + "]"; }
 
  private:
-  void add(const char* name, const char* changes, const std::string& shape, int64_t outputs, int threads, int registers, const Figures& f) {
+  template <class F>
+  void add(const Step<F>& step, const std::string& shape, int64_t outputs, const Figures& f) {
     const auto ratio = [](int64_t a, int64_t b) { return b ? double(a) / double(b) : 0.0; };
-    text_ << (first_ ? "" : ", ") << "{\"name\": \"" << name << "\", \"changes\": \"" << changes << "\", \"shape\": \"" << shape
-          << "\", \"outputs\": " << outputs << ", \"launches\": " << f.launches << ", \"threads\": " << threads
-          << ", \"registers\": " << registers << ", \"shared_bytes\": " << f.shared_bytes << ", \"barriers\": " << f.barriers
+    text_ << (first_ ? "" : ", ") << "{\"name\": \"" << step.name << "\", \"changes\": \"" << step.changes << "\", \"shape\": \"" << shape
+          << "\", \"outputs\": " << outputs << ", \"launches\": " << f.launches << ", \"threads\": " << step.threads
+          << ", \"registers\": " << step.registers << ", \"shared_bytes\": " << f.shared_bytes << ", \"barriers\": " << f.barriers
           << ", \"accesses\": " << f.accesses << ", \"sectors_per_access\": " << ratio(f.sectors, f.accesses)
           << ", \"sector_efficiency\": " << ratio(f.wanted, f.sectors * 32) << ", \"active_lanes\": " << ratio(f.lanes, f.accesses)
           << ", \"wavefronts_per_least\": " << ratio(f.wavefronts, f.least_wavefronts)

@@ -47,8 +47,8 @@ TEST_CASE("memory that runs out: what was wanted for what, and a batch that fits
 
 TEST_CASE("float16 that cannot go on ends with 6, names the tensor and keeps the best model") {
   const TempDir temp;
-  make_data(temp / "data", 12);
-  const Finished diverged = run_ptrain(training(temp, "run", {"--precision", "fp16", "--batch", "1", "--fine-tune-epochs", "3", "--fine-tune-lr", "1e20", "--fine-tune-top", "0.1"}));
+  make_data(temp / "data", 14);
+  const Finished diverged = run_ptrain(training(temp, "run", {"--precision", "fp16", "--batch", "1", "--fine-tune-epochs", "3", "--fine-tune-lr", "999", "--fine-tune-top", "0.1"}));
   INFO(diverged.err);
   CHECK(diverged.code == 6);
   for (const char* part : {"the gradients of 20 steps in a row", "in stage 'fine-tune'", "the first tensor that is not finite is the output of ", "the best model so far is "})

@@ -3,7 +3,7 @@
 
 #include "kernels/plugin.hpp"
 #include "tests/support/support.hpp"
-#include "tensor/memory.hpp"
+#include "tensor/tensor.hpp"
 
 using namespace ptrain;
 using namespace ptrain::test;
