@@ -47,7 +47,7 @@ void ImageCache::fill(const Manifest& manifest, std::span<const int64_t> indices
     try {
       const std::vector<uint8_t> bytes = read_bytes(manifest.file(index), "decoding", ImageLimits{}.file_bytes);
       const Image image = resize_(decode_image(bytes, manifest.file(index).string()), h_, w_);
-      if (options.hashes) hashes[size_t(i)] = sha256_hex(bytes);
+      if (options.hashes) hashes[size_t(i)] = entry.sha256.empty() ? sha256_hex(bytes) : entry.sha256;
       uint8_t* room = store_.take(int64_t(image.pixels.size()));
       if (room) std::memcpy(room, image.pixels.data(), image.pixels.size());
       else if (must_cache)

@@ -10,11 +10,13 @@
 
 namespace ptrain {
 
-std::vector<std::string> hash_files(const Manifest& manifest, std::span<const int64_t> indices, int threads) {
-  std::vector<std::string> hashes(indices.size());
+std::vector<std::string> hash_files(Manifest& manifest, std::span<const int64_t> indices, int threads) {
   parallel_for(threads, int64_t(indices.size()), [&](int64_t i) {
-    hashes[size_t(i)] = sha256_hex(read_bytes(manifest.file(indices[size_t(i)]), "hashing", ImageLimits{}.file_bytes));
+    std::string& known = manifest.entries.at(size_t(indices[size_t(i)])).sha256;
+    if (known.empty()) known = sha256_hex(read_bytes(manifest.file(indices[size_t(i)]), "hashing", ImageLimits{}.file_bytes));
   });
+  std::vector<std::string> hashes;
+  for (const int64_t i : indices) hashes.push_back(manifest.entries[size_t(i)].sha256);
   return hashes;
 }
 

@@ -4,6 +4,8 @@
 #include <limits>
 #include <map>
 
+#include <fmt/ranges.h>
+
 #include "data/listing.hpp"
 #include "kernels/error.hpp"
 
@@ -33,9 +35,7 @@ struct PartFolder {
 };
 
 std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text.empty() ? "none" : text;
+  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
 std::vector<std::string> class_names(const PartFolder& folder) {

@@ -21,6 +21,7 @@ struct Entry {
   int32_t label = 0;
   std::string patient;
   Part part = Part::all;  // where the folder has it
+  std::string sha256 = {};  // of its bytes, once they were read for it: hash_files(), caches and the audit of an experiment look here first
 };
 
 // Indices of entries are what caches, splits, shuffles and random draws count with; they are below 2^31.

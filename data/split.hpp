@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -47,5 +48,8 @@ void write_split(const std::filesystem::path&, const Manifest&, const Split&);
 // label, a training or validation image of the folder without a line, a file or patient in two parts. Error{leak}: a file of the folder's
 // test part as train or val.
 Split read_split(const std::filesystem::path&, Manifest&);
+
+// The patients that the table has in train or val, whatever folder it was made for. Error{data}: it has no columns patient and part.
+std::set<std::string> trained_patients(const std::filesystem::path& split_csv);
 
 }  // namespace ptrain

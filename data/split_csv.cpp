@@ -20,6 +20,13 @@ std::vector<std::string> common(const std::set<std::string>& a, const std::set<s
   return both;
 }
 
+std::vector<CsvRow> read_rows(const std::filesystem::path& path) {
+  const std::vector<uint8_t> bytes = read_bytes(path, "reading the split", kLargestTable);
+  std::vector<CsvRow> rows = parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+  if (rows.empty()) fail(ErrorKind::data, "reading the split ", path.string(), ": the file is empty; the columns file, label, patient and part are wanted");
+  return rows;
+}
+
 }  // namespace
 
 void check_parts(const Manifest& manifest, Split& split, const std::string& doing) {
@@ -56,9 +63,7 @@ void write_split(const std::filesystem::path& path, const Manifest& manifest, co
 Split read_split(const std::filesystem::path& path, Manifest& manifest) {
   const std::string name = path.string();
   const auto refuse = [&](const auto&... why) { fail(ErrorKind::data, "reading the split ", name, ": ", why...); };
-  const std::vector<uint8_t> bytes = read_bytes(path, "reading the split", kLargestTable);
-  const std::vector<CsvRow> rows = parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, name);
-  if (rows.empty()) refuse("the file is empty; the columns file, label, patient and part are wanted");
+  const std::vector<CsvRow> rows = read_rows(path);
   const size_t file_at = csv_column(rows[0], "file", name), label_at = csv_column(rows[0], "label", name);
   const size_t patient_at = csv_column(rows[0], "patient", name), part_at = csv_column(rows[0], "part", name);
 
@@ -104,6 +109,15 @@ Split read_split(const std::filesystem::path& path, Manifest& manifest) {
   check_parts(manifest, split, "reading the split " + name);
   split.notes.push_back(concat("split: as in ", name));
   return split;
+}
+
+std::set<std::string> trained_patients(const std::filesystem::path& path) {
+  const std::vector<CsvRow> rows = read_rows(path);
+  const size_t patient_at = csv_column(rows[0], "patient", path.string()), part_at = csv_column(rows[0], "part", path.string());
+  std::set<std::string> patients;
+  for (size_t r = 1; r < rows.size(); ++r)
+    if (rows[r][part_at] == "train" || rows[r][part_at] == "val") patients.insert(rows[r][patient_at]);
+  return patients;
 }
 
 }  // namespace ptrain

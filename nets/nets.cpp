@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ranges>
 #include <sstream>
+
+#include <fmt/ranges.h>
 
 namespace ptrain {
 
@@ -18,12 +21,9 @@ const std::vector<NetInfo>& net_table() {
 }
 
 const NetInfo& find_net(const std::string& name) {
-  std::string known;
-  for (const NetInfo& net : net_table()) {
+  for (const NetInfo& net : net_table())
     if (net.name == name) return net;
-    known += (known.empty() ? "" : ", ") + net.name;
-  }
-  fail(ErrorKind::usage, "unknown net '", name, "': known are ", known);
+  fail(ErrorKind::usage, "unknown net '", name, "': known are ", fmt::format("{}", fmt::join(net_table() | std::views::transform(&NetInfo::name), ", ")));
 }
 
 Preprocess preprocess_of(const std::string& mode) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include <fmt/ranges.h>
+
 #include "kernels/error.hpp"
 
 namespace ptrain {
@@ -46,11 +48,8 @@ std::vector<float> class_weights(std::string_view text, std::span<const int64_t>
     sum += weights.back();
     at = comma + 1;
   }
-  if (weights.size() != classes.size()) {
-    std::string names;
-    for (const std::string& name : classes) names += (names.empty() ? "" : ", ") + name;
-    fail(ErrorKind::usage, "--class-weights ", text, ": ", weights.size(), " weights for ", classes.size(), " classes (", names, ")");
-  }
+  if (weights.size() != classes.size())
+    fail(ErrorKind::usage, "--class-weights ", text, ": ", weights.size(), " weights for ", classes.size(), " classes (", fmt::format("{}", fmt::join(classes, ", ")), ")");
   if (!(sum > 0)) fail(ErrorKind::usage, "--class-weights ", text, ": all weights are 0, so nothing would be learned");
   return weights;
 }

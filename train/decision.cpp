@@ -23,10 +23,15 @@ metrics::Predictions at_temperature(const metrics::Predictions& at_one, double t
   return p;
 }
 
+Temperature best_temperature(const metrics::Predictions& at_one) {
+  Temperature t = fit_temperature(logits_of(at_one.probabilities), at_one.labels, int(at_one.classes.size()));
+  if (t.at_limit) t.temperature = 1, t.nll_after = t.nll_before;
+  return t;
+}
+
 Decision decide(const metrics::Predictions& validation, int positive, const OperatingPoint& point) {
   const int k = int(validation.classes.size());
-  Decision d{.temperature = fit_temperature(logits_of(validation.probabilities), validation.labels, k), .point = point};
-  if (d.temperature.at_limit) d.temperature.temperature = 1, d.temperature.nll_after = d.temperature.nll_before;
+  Decision d{.temperature = best_temperature(validation), .point = point};
   const metrics::Predictions calibrated = at_temperature(validation, d.temperature.temperature);
   d.ece_before = confidence_error(validation), d.ece_after = confidence_error(calibrated);
   if (k == 2) d.threshold = choose_threshold(point, calibrated.labels_against(positive), calibrated.scores(positive)).threshold;

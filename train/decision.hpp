@@ -20,6 +20,9 @@ struct Decision {
 // threshold is chosen after the temperature, on the same images: it moves with the probabilities, the decisions stay what they were.
 Decision decide(const metrics::Predictions& validation, int positive, const OperatingPoint& point);
 
+// The temperature that suits these predictions best; 1 when they cannot tell it.
+Temperature best_temperature(const metrics::Predictions& at_one);
+
 // The same predictions at another temperature.
 metrics::Predictions at_temperature(const metrics::Predictions& at_one, double temperature);
 

@@ -8,6 +8,13 @@ FeatureStore::FeatureStore(const BaseRunner& runner, std::span<const int64_t> im
   for (size_t i = 0; i < images.size(); ++i) row_of_.emplace(images[i], int64_t(i));
 }
 
+std::optional<FeatureStore> FeatureStore::within(int64_t& budget, const BaseRunner& runner, std::span<const int64_t> images) {
+  const int64_t bytes = int64_t(images.size()) * runner.border_bytes_per_image();
+  if (bytes == 0 || bytes > budget) return {};
+  budget -= bytes;
+  return FeatureStore(runner, images);
+}
+
 bool FeatureStore::has(std::span<const int64_t> images) const {
   return std::all_of(images.begin(), images.end(), [&](int64_t i) { return written_[size_t(row_of_.at(i))] != 0; });
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "data/shuffle.hpp"
+#include "train/class_priors.hpp"
 #include "train/class_weights.hpp"
 #include "train/decision.hpp"
 #include "train/interrupt.hpp"
@@ -36,16 +37,16 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // What lives as long as a stage.
 struct Fit::Stage {
   Stage(Model& model, Workers& workers, const FitOptions& o, const StageOptions& s, StepperOptions stepping, const FitData& data)
-      : options(s), stepper(model, workers, std::move(stepping)), predictor(model, stepper.runner(), workers), kept(predictor.keep(data.val, o.feature_budget)) {
-    const int64_t image = stepper.runner().border_bytes_per_image(), left = o.feature_budget - (kept ? int64_t(data.val.size()) * image : 0);
-    if (s.augment == AugmentOptions{} && int64_t(data.train.size()) * image <= left) store.emplace(stepper.runner(), data.train);
+      : options(s), stepper(model, workers, std::move(stepping)), predictor(model, stepper.runner(), workers) {
+    int64_t budget = o.feature_budget;
+    validation = FeatureStore::within(budget, stepper.runner(), data.val);
+    if (s.augment == AugmentOptions{}) training = FeatureStore::within(budget, stepper.runner(), data.train);
   }
 
   const StageOptions& options;
   Stepper stepper;
   Predictor predictor;
-  std::optional<KeptFeatures> kept;   // of the validation images
-  std::optional<FeatureStore> store;  // of the training images, when they are not augmented
+  std::optional<FeatureStore> validation, training;  // training: when the images are not augmented
 };
 
 Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options, RunFolder& run, Attributes extra)
@@ -54,6 +55,8 @@ Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options
   std::vector<int64_t> counts(model.spec.classes.size(), 0);
   for (const int64_t i : data.train) ++counts.at(size_t(data.cache.label(i)));
   class_weights_ = class_weights(o_.class_weights, counts, model.spec.classes);
+  model_.spec.training_priors = seen_priors(counts, class_weights_);
+  model_.spec.priors.clear(), model_.spec.operating_point.clear();
 }
 
 void Fit::run(std::optional<Position> from, const WeightFileReader* state) {
@@ -138,7 +141,7 @@ void Fit::train_epoch(Stage& stage) {
     const std::span images = std::span(order).subspan(size_t(next * o_.batch), size_t(std::min(o_.batch, n - next * o_.batch)));
     StepInput input{.images = {images.begin(), images.end()}, .labels = {}, .epoch = uint32_t(position_.epoch)};
     for (const int64_t i : images) input.labels.push_back(data_.cache.label(i));
-    stage.stepper.prepare(std::move(input), source, stage.store ? &*stage.store : nullptr);
+    stage.stepper.prepare(std::move(input), source, stage.training ? &*stage.training : nullptr);
     ++next;
   };
   EpochTotals& totals = position_.totals;
@@ -186,7 +189,7 @@ Logs Fit::validate(Stage& stage) {
   const bool binary = model_.spec.classes.size() == 2;
   if (binary) logs["auc"] = metrics::roc_auc(t.labels, std::vector<double>(t.scores.begin(), t.scores.end()));
 
-  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients, stage.kept ? &*stage.kept : nullptr, {}, images_ ? &*images_ : nullptr);
+  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients, stage.validation ? &*stage.validation : nullptr, {}, images_ ? &*images_ : nullptr);
   const std::vector<int32_t> chosen = p.most_likely();
   const size_t classes = p.classes.size();
   double loss = 0;
@@ -257,6 +260,7 @@ void Fit::finish() {
   const bool binary = plain.classes.size() == 2;
   const Decision decision = decide(plain, model_.spec.positive, o_.operating_point);
   model_.spec.temperature = decision.temperature.temperature, model_.spec.threshold = decision.threshold;
+  if (binary) model_.spec.operating_point = decision.point.text();
   const metrics::Predictions p = at_temperature(plain, model_.spec.temperature);
   const WeightFileReader best(run_.best());
   Attributes extra = extra_;
@@ -296,13 +300,13 @@ int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& o, 
 }
 
 metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             KeptFeatures* kept, const std::function<void(int64_t)>& progress, const DeviceImages* stored) {
+                             FeatureStore* store, const std::function<void(int64_t)>& progress, const DeviceImages* stored) {
   metrics::Predictions p{.classes = model.spec.classes, .labels = {}, .probabilities = {}, .patients = {}};
   for (const int64_t i : images) {
     p.labels.push_back(cache.label(i));
     if (!patients.empty()) p.patients.push_back(patients[size_t(i)]);
   }
-  const std::vector<double> logits = predictor.logits(images, plain_source(model, cache, stored), kept, progress);
+  const std::vector<double> logits = predictor.logits(images, plain_source(model, cache, stored), store, progress);
   p.probabilities = apply_temperature(logits, int(model.spec.classes.size()), model.spec.temperature);
   return p;
 }

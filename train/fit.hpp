@@ -66,6 +66,6 @@ int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& opt
 
 // What the model says about images of the cache: probabilities at the model's temperature.
 metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             KeptFeatures* kept = nullptr, const std::function<void(int64_t)>& progress = {}, const DeviceImages* stored = nullptr);
+                             FeatureStore* store = nullptr, const std::function<void(int64_t)>& progress = {}, const DeviceImages* stored = nullptr);
 
 }  // namespace ptrain

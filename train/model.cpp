@@ -1,6 +1,7 @@
 #include "train/model.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_set>
 
 #include "layers/formula.hpp"
@@ -61,15 +62,35 @@ void write_model(const Model& model, WeightFileWriter& file) {
   file.attribute("head_l2", s.head.l2);
   file.attribute("threshold", s.threshold);
   file.attribute("temperature", s.temperature);
+  if (!s.operating_point.empty()) file.attribute("operating_point", s.operating_point);
+  if (!s.training_priors.empty()) file.attribute("training_priors", s.training_priors);
+  if (!s.priors.empty()) file.attribute("priors", s.priors);
   save_weights(model.params, file);
 }
 
 void save_model(const Model& model, const std::filesystem::path& path, const Attributes& extra) {
   WeightFileWriter file(path);
-  for (const auto& [name, value] : extra) file.attribute(name, value);
+  for (const auto& [name, value] : extra)
+    if (name != "operating_point" && name != "training_priors" && name != "priors") file.attribute(name, value);  // absent in some models
   write_model(model, file);  // last: what an older file said of the threshold must not win
   file.commit();
 }
+
+namespace {
+
+// Class shares, one a class; {} when the file has none.
+std::vector<double> read_shares(const WeightFileReader& file, const char* name, size_t classes) {
+  const auto it = file.attributes().find(name);
+  if (it == file.attributes().end()) return {};
+  const auto* shares = std::get_if<std::vector<double>>(&it->second);
+  double sum = 0;
+  bool good = shares && shares->size() == classes;
+  for (size_t c = 0; good && c < classes; ++c) good = (*shares)[c] > 0 && (*shares)[c] <= 1, sum += (*shares)[c];
+  if (!good || !(std::fabs(sum - 1) <= 1e-6)) fail(ErrorKind::weights, "the attribute '", name, "' must be ", classes, " class shares above 0 that sum to 1");
+  return *shares;
+}
+
+}  // namespace
 
 ModelSpec read_spec(const WeightFileReader& file) {
   ModelSpec s;
@@ -100,6 +121,9 @@ ModelSpec read_spec(const WeightFileReader& file) {
   }
   if (file.has_attribute("threshold")) s.threshold = file.number("threshold");
   if (file.has_attribute("temperature")) s.temperature = file.number("temperature");
+  if (file.has_attribute("operating_point")) s.operating_point = file.text("operating_point");
+  s.training_priors = read_shares(file, "training_priors", s.classes.size());
+  s.priors = read_shares(file, "priors", s.classes.size());
   return s;
 }
 

@@ -21,6 +21,9 @@ struct ModelSpec {
   int positive = 1;         // index of the class that sensitivity speaks of
   double threshold = 0.5;   // of the positive class's probability, chosen on validation
   double temperature = 1;   // logits are divided by it
+  std::string operating_point = {};         // the rule that chose the threshold; empty: it is a probability like any other
+  std::vector<double> training_priors = {};  // class shares that the training saw, its class weights included; empty: equal ones
+  std::vector<double> priors = {};           // class shares that probabilities and threshold are adjusted to; empty: those of the training
 };
 
 // Everything that a pass needs. The parameters are on one device; several threads may read them at a time.

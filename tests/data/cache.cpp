@@ -244,7 +244,13 @@ TEST_CASE("the cache hashes its files for the data hash and reports its progress
   };
   const ImageCache cache(plan_cache(f.manifest, f.all, o), f.manifest, f.all, nullptr, o);
   CHECK(last == 12);
-  CHECK(cache.hashes() == hash_files(f.manifest, f.all, 1));
+  Manifest m = f.manifest;
+  CHECK(cache.hashes() == hash_files(m, f.all, 1));
+  for (Entry& e : m.entries) e.sha256 = "known: " + e.path;  // what is known is not computed again
+  o.progress = {};
+  const ImageCache again(plan_cache(m, f.all, o), m, f.all, nullptr, o);
+  CHECK(again.hashes() == hash_files(m, f.all, 1));
+  CHECK(again.hashes()[0] == "known: " + m.entries[size_t(f.all[0])].path);
 }
 
 TEST_CASE("what the progress function throws ends the filling") {

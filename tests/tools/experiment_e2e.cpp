@@ -1,5 +1,6 @@
 // The experiment, its steps as commands of their own, and the test part that nothing may see, on a handful of films at 64×64.
 #include "tests/tools/program.hpp"
+#include "train/predictions_csv.hpp"
 
 using namespace ptrain;
 using namespace ptrain::test;
@@ -104,10 +105,28 @@ TEST_CASE("an experiment without a test part and with missing weights says so") 
   CHECK(j["test"].is_null());
   CHECK(j["test_note"].get<std::string>().find("no test part") != std::string::npos);
   CHECK(j["compare"]["nets"][1]["status"] == "missing");
-  CHECK(j["compare"]["nets"][1]["get"].get<std::string>().find("ptrain-convert resnet50") != std::string::npos);
+  CHECK(j["compare"]["nets"][1]["get"].get<std::string>() == "tools/fetch-weights --out " + (temp / "W").string() + " resnet50");
   CHECK(j["compare"]["nets"][0]["kind"] == "pretrained");
   CHECK_FALSE(j.contains("fine_tune"));
   refused(run_ptrain(quick("compare", temp / "data", temp / "none", {"--nets", "resnet50"})), 4, "none of them has weights");
+  CHECK(run_ptrain(quick("compare", temp / "data", temp / "none", {"--nets", "resnet50"})).err.find("tools/fetch-weights resnet50") != std::string::npos);
+}
+
+TEST_CASE("--conv reaches the trainings of compare, fine-tune and experiment") {
+  const TempDir temp;
+  make_data(temp / "data", 10);
+  const auto said = [&](const std::string& conv) {
+    const fs::path out = temp / conv;
+    REQUIRE(run_ptrain(quick("compare", temp / "data", out, {"--weights", "formula", "--nets", "vgg16", "--conv", conv})).code == 0);
+    return read_predictions(out / "nets/vgg16/predictions_val.csv").predictions.probabilities;
+  };
+  const std::vector<double> direct = said("direct"), winograd = said("winograd");
+  CHECK(direct != winograd);  // other sums
+  CHECK(difference(direct, winograd, 1e-3, 0) == "");
+  for (const Options& more : {Options{"compare", "--weights", "formula"}, {"experiment", "--weights", "formula"}, {"fine-tune", "--from", (temp / "direct/nets/vgg16/best.h5").string()}}) {
+    Options o = quick(more[0], temp / "data", temp / "refused", {more[1], more[2], "--conv", "fast"});
+    refused(run_ptrain(o), 2, "fast");
+  }
 }
 
 TEST_CASE("fine-tune goes on from a run with its split and keeps what is better") {
@@ -183,9 +202,60 @@ TEST_CASE("a planted duplicate and a patient in two parts and a test folder for 
   write_file(temp / "split.csv", split);
   refused(run_ptrain(quick_training(temp / "data", temp / "run5", {"--split", (temp / "split.csv").string()})), 7, "test part");
   refused(run_ptrain({"check", data, "--split", (temp / "split.csv").string()}), 7, "test part");
+  for (const char* command : {"compare", "experiment"})
+    refused(run_ptrain(quick(command, temp / "data", temp / "run6", {"--weights", "formula", "--nets", "mobilenet_v2", "--split", (temp / "split.csv").string()})), 7, "test part");
   // The test folder under the name of val/.
   fs::copy(temp / "data/test", temp / "data/val", fs::copy_options::recursive);
   all_refuse("test");
+}
+
+TEST_CASE("fine-tuning refuses a test part that is in training or that the model was trained on") {
+  const TempDir temp;
+  make_parts(temp / "data", 12, 4);
+  REQUIRE(run_ptrain(quick_training(temp / "data", temp / "run", {"--fine-tune-epochs", "0", "--epochs", "1"})).code == 0);
+  const auto tune = [&](const fs::path& data, const std::string& out, Options more = {}) {
+    more.insert(more.begin(), {"--from", (temp / "run").string()});
+    return run_ptrain(quick("fine-tune", data, temp / out, more));
+  };
+  REQUIRE(tune(temp / "data", "good").code == 0);
+
+  // Another folder, whose test part is what the model was trained on.
+  fs::create_directories(temp / "other");
+  fs::copy(temp / "data/train", temp / "other/test", fs::copy_options::recursive);
+  fs::copy(temp / "data/test", temp / "other/train", fs::copy_options::recursive);
+  refused(tune(temp / "other", "a"), 7, "was trained on patients of the test part");
+  CHECK_FALSE(fs::exists(temp / "a/best.h5"));
+
+  // The folder of the run, with a film that is also in the test part now, under another name.
+  std::vector<fs::path> films;
+  for (const auto& file : fs::directory_iterator(temp / "data/train/PNEUMONIA")) films.push_back(file.path());
+  const fs::path copy = temp / "data/test/PNEUMONIA/person9999_virus_1.jpeg";
+  fs::copy_file(*std::min_element(films.begin(), films.end()), copy);
+  refused(tune(temp / "data", "b"), 7, "has the same bytes as");
+  fs::remove(copy);
+
+  // Another film of a patient whom the model knows.
+  const std::string known = films[0].filename().string();
+  fs::copy_file(fs::directory_iterator(temp / "data/test/PNEUMONIA")->path(), temp / "data/test/PNEUMONIA" / (known.substr(0, known.rfind('_')) + "_99999.jpeg"));
+  refused(tune(temp / "data", "c"), 7, "was trained on patients of the test part");
+  const auto evaluated = [&](const fs::path& data) { return run_ptrain({"evaluate", "--model", (temp / "run/best.h5").string(), "--data", data.string(), "--quiet"}); };
+  const Finished warned = evaluated(temp / "other");
+  CHECK(warned.code == 0);
+  CHECK(warned.err.find("WARNING: the model was trained on patients of 24 of these images") != std::string::npos);
+  CHECK(read_file(temp / "run/best.ledger.jsonl").find("\"known_to_model\":24") != std::string::npos);
+  const Finished loud = run_ptrain({"fine-tune", "--from", (temp / "run").string(), "--data", (temp / "data").string(), "--out", (temp / "d").string(), "--batch", "8", "--fine-tune-epochs", "1", "--override-lock"});
+  INFO(loud.err);
+  CHECK(loud.code == 0);
+  CHECK(loud.err.find("WARNING: --override-lock") != std::string::npos);
+
+  // The test folder as validation.
+  std::string split = "file,label,patient,part\n";
+  for (const char* part : {"train", "test"})
+    for (const char* label : {"NORMAL", "PNEUMONIA"})
+      for (const auto& file : fs::directory_iterator(temp / "data" / part / label))
+        split += concat(part, "/", label, "/", file.path().filename().string(), ",", label, ",", file.path().stem().string(), ",", std::string(part) == "test" ? "val" : "train", "\n");
+  write_file(temp / "split.csv", split);
+  refused(tune(temp / "data", "e", {"--split", (temp / "split.csv").string(), "--override-lock"}), 7, "test part");
 }
 
 TEST_CASE("check names what is wrong and writes JSON") {

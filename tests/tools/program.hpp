@@ -28,11 +28,11 @@ inline std::vector<float> weights_of(const std::filesystem::path& path) {
   return all;
 }
 
-// DIR/CLASS/… with the first `per_class` films of each class of the sample's training part.
-inline void make_data(const std::filesystem::path& dir, size_t per_class) {
+// DIR/CLASS/… with the first `per_class` films of each class of a part of the sample.
+inline void make_data(const std::filesystem::path& dir, size_t per_class, const std::string& part = "train") {
   for (const char* label : {"NORMAL", "PNEUMONIA"}) {
     std::vector<std::filesystem::path> files;
-    for (const auto& file : std::filesystem::directory_iterator(sample() / "chest_xray" / "train" / label)) files.push_back(file.path());
+    for (const auto& file : std::filesystem::directory_iterator(sample() / "chest_xray" / part / label)) files.push_back(file.path());
     std::sort(files.begin(), files.end());
     std::filesystem::create_directories(dir / label);
     for (size_t i = 0; i < per_class; ++i) std::filesystem::copy_file(files.at(i), dir / label / files[i].filename());

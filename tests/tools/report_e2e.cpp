@@ -92,11 +92,11 @@ TEST_CASE("predict goes on after an image that cannot be read") {
   CHECK(csv.err.find("2 of 3 images could not be read") != std::string::npos);
   const std::vector<CsvRow> rows = parse_csv(csv.out, "predict");
   REQUIRE(rows.size() == 4);
-  CHECK(rows[0] == CsvRow{"path", "class", "NORMAL", "PNEUMONIA", "positive", "threshold", "temperature", "views", "error"});
+  CHECK(rows[0] == CsvRow{"path", "class", "NORMAL", "PNEUMONIA", "positive", "threshold", "temperature", "prior_shift", "views", "error"});
   CHECK(rows[1][0] == bad);
-  CHECK(rows[1][8] != "");
+  CHECK(rows[1][9] != "");
   CHECK(rows[2][0] == good);
-  CHECK(rows[2][8] == "");
+  CHECK(rows[2][9] == "");
   CHECK(rows[3][0] == missing);
 
   const nlohmann::json one = nlohmann::json::parse(run_ptrain({"predict", "--model", t.model(), good, "--json"}).out)[0];

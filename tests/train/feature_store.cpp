@@ -68,8 +68,13 @@ Trained train(size_t cut, bool keep, int threads) {
     }
   t.shown.assign(shown.begin(), shown.end());
   Predictor predictor(model, stepper.runner(), workers);
-  std::optional<KeptFeatures> kept = keep ? predictor.keep(all, 1 << 30) : std::nullopt;
-  CHECK(!predictor.keep(all, kImages * stepper.runner().border_bytes_per_image() - 1));
+  const int64_t needed = kImages * stepper.runner().border_bytes_per_image();
+  int64_t budget = needed - 1;
+  CHECK(!FeatureStore::within(budget, stepper.runner(), all));
+  CHECK(budget == needed - 1);
+  budget = needed + 5;
+  std::optional<FeatureStore> kept = keep ? FeatureStore::within(budget, stepper.runner(), all) : std::nullopt;
+  CHECK(budget == (keep ? 5 : needed + 5));
   for (int pass = 0; pass < 2; ++pass) t.logits.push_back(predictor.logits(all, source, kept ? &*kept : nullptr));
   for (size_t i = 0; i < t.shown.size(); ++i) t.shown_in_validation.push_back(shown[i] - t.shown[i]);
   for (const Param& p : model.params.list()) {

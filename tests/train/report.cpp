@@ -173,9 +173,24 @@ TEST_CASE("every number of the page is that of report.json") {
   }
   CHECK(compared > 150);
   for (const char* key : {"/test/auc", "/test/auc_ci95/0", "/test/sensitivity", "/test/at_0.5/accuracy", "/validation/threshold",
-                          "/compare/nets/1/val/auc", "/calibration/temperature", "/ledger/0/auc"})
+                          "/compare/nets/1/val/auc", "/calibration/temperature", "/ledger/0/auc", "/fine_tune/rail/log_loss_difference", "/fine_tune/rail/log_loss_standard_error"})
     CHECK_MESSAGE(seen.contains(key), key);
   CHECK(html.find("<b>" + rep::thousands(all["test"]["tp"].get<int64_t>()) + "</b>") != std::string::npos);
+}
+
+TEST_CASE("the page says which half of the safety rail does not hold") {
+  const TempDir temp;
+  write_experiment(temp / "run");
+  CHECK(rendered(temp / "run").find("does not hold") == std::string::npos);
+  rep::Json all = rep::Json::parse(read_file(temp / "run/report.json"));
+  all["fine_tune"]["rail"]["log_loss_holds"] = false;
+  all["fine_tune"]["kept"] = false;
+  write(temp / "run/report.json", all.dump());
+  const std::string html = rendered(temp / "run");
+  const size_t row = html.find("log loss is not higher by more than a standard error");
+  REQUIRE(row != std::string::npos);
+  CHECK(html.find("<b>does not hold</b>", row) != std::string::npos);
+  CHECK(html.find("<b>not</b> kept") != std::string::npos);
 }
 
 TEST_CASE("names from strangers do nothing") {

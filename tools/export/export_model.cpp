@@ -1,8 +1,10 @@
 #include "tools/export/export_model.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "nets/head.hpp"
+#include "train/class_priors.hpp"
 #include "train/model.hpp"
 
 namespace ptrain::exports {
@@ -28,6 +30,8 @@ ExportModel load_for_export(const std::filesystem::path& path) {
     const ModelSpec spec = read_spec(file);
     m.name += "_classifier", m.scores = true, m.classes = spec.classes, m.l2 = spec.head.l2, m.temperature = spec.temperature;
     m.threshold = spec.threshold, m.positive_class = spec.classes.at(size_t(spec.positive));
+    const std::vector<double> seen = training_priors(spec);
+    for (size_t c = 0; c < spec.priors.size(); ++c) m.prior_ratios.push_back(spec.priors[c] / seen[c]);
     const HeadOptions head = spec.head;
     function = [net = m.net, head](Scope& s, Tensor x) { return ptrain::head(s, s.global_avg_pool(net->features(s, x), "gap"), head); };
   } else if (top) {
@@ -48,6 +52,8 @@ std::vector<ExportWeight> ExportModel::weights(const Layer& layer) const {
     ExportWeight w{p.weight, p.shape, p.value.to_floats()};
     if (layer.spec.softmax && temperature != 1)
       for (float& v : w.values) v = float(double(v) / temperature);
+    if (layer.spec.softmax && p.weight == "bias")
+      for (size_t c = 0; c < prior_ratios.size(); ++c) w.values.at(c) = float(double(w.values[c]) + std::log(prior_ratios[c]));
     list.push_back(std::move(w));
   }
   return list;

@@ -30,10 +30,12 @@ struct ExportModel {
   std::vector<Layer> layers;         // in Keras' order, the input first
   Params params;
 
-  // The weights of a layer in Keras' order. A temperature is divided out of the last layer, so that its softmax is the calibrated one.
+  // The weights of a layer in Keras' order. A temperature is divided out of the last layer and the
+  // logarithms of changed class shares are added to its bias, so that its softmax gives the probabilities of ptrain predict.
   std::vector<ExportWeight> weights(const Layer& layer) const;
 
   double temperature = 1;
+  std::vector<double> prior_ratios;  // of each class, new share / share in training; empty: the shares have not changed
 };
 
 // A base, a base with its ImageNet top, or a classifier. All or nothing, as everywhere: Error{weights} lists what is missing or not used.

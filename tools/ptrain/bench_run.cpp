@@ -35,7 +35,7 @@ class Subject {
  public:
   explicit Subject(const BenchCase& b) : Subject(b, open_device({DeviceKind::cpu})) {}
   Subject(const BenchCase& b, std::shared_ptr<Memory> memory) : fit_(fit_options_of(b)), memory_(std::move(memory)), model_(spec(b), memory_) {
-    choose_convolutions(memory_, b.conv);
+    choose_convolutions(memory_->backend(), b.conv);
     load_base(model_, "formula", 0);
     if (!memory_->backend().supports(fit_.compute)) fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
     set_precision(model_, fit_.compute);

@@ -1,13 +1,17 @@
 // ptrain evaluate: how good a model is on labelled images, with intervals. Every use is written to the ledger beside the model.
 #include <iostream>
 
+#include <fmt/ranges.h>
+
 #include "data/data_hash.hpp"
+#include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
 #include "tools/ptrain/inference.hpp"
 #include "tools/ptrain/ledger.hpp"
+#include "tools/ptrain/prior_options.hpp"
+#include "tools/ptrain/training.hpp"
 #include "train/metrics/evaluation.hpp"
 #include "train/predictions_csv.hpp"
-#include "train/prior_shift.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -17,14 +21,8 @@ struct EvaluateOptions {
   DataOptions data;
   std::string part = "test", split, predictions;
   double threshold = -1;  // the model's
-  bool prior_shift = false;
+  PriorOptions priors;
 };
-
-std::string names(const std::vector<std::string>& list) {
-  std::string text;
-  for (const std::string& name : list) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
 
 std::vector<int64_t> images_of_part(const EvaluateOptions& o, Manifest& manifest) {
   const Part part = parse_part(o.part);
@@ -63,26 +61,6 @@ void print(const metrics::Evaluation& e, const std::string& model, const std::st
   for (const std::string& warning : e.warnings) fmt::print("note: {}\n", warning);
 }
 
-// Adjusts the probabilities to the class shares that EM finds in these images without their labels, from equal ones, which is what class
-// weights made the model see. The threshold moves with the probability that it stands for, so decisions at it stay; those at 0.5 change.
-double correct_priors(metrics::Predictions& p, const ModelSpec& spec, double threshold, nlohmann::ordered_json& priors) {
-  const size_t k = p.classes.size();
-  const std::vector<double> equal(k, 1.0 / double(k));
-  PriorShift shift = fit_prior_shift(p.probabilities, equal);
-  p.probabilities = std::move(shift.probabilities);
-  std::string text;
-  for (size_t c = 0; c < k; ++c) {
-    priors[p.classes[c]] = shift.priors[c];
-    text += fmt::format("  {} {:.4f}", p.classes[c], shift.priors[c]);
-  }
-  std::fprintf(stderr, "prior shift: class shares by EM on these images, without their labels:%s (p = %.3g that they are equal)\n", text.c_str(), shift.p);
-  if (k != 2) return threshold;
-  std::vector<double> at{threshold, 1 - threshold};
-  if (spec.positive == 1) std::swap(at[0], at[1]);
-  for (double& prior : shift.priors) prior = std::max(prior, 1e-12);
-  return adjust_to_priors(at, equal, shift.priors)[size_t(spec.positive)];
-}
-
 void run(const EvaluateOptions& o) {
   Manifest manifest = read_folder(o.data.data, patient_rule(o.data));
   LoadedModel loaded(o.inference);
@@ -90,27 +68,36 @@ void run(const EvaluateOptions& o) {
   ModelSpec& spec = loaded.model().spec;
   if (!spec.classes_named && spec.classes.size() == manifest.classes.size()) spec.classes = manifest.classes;  // sorted by name, as in Keras
   if (spec.classes != manifest.classes)
-    fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ", names(spec.classes), "; ", o.data.data, " has ", names(manifest.classes));
+    fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ", fmt::format("{}; {} has {}", fmt::join(spec.classes, ", "), o.data.data, fmt::join(manifest.classes, ", ")));
+  const bool binary = spec.classes.size() == 2;
+  Priors priors(o.priors, spec);
+  if (o.threshold >= 0) spec.threshold = o.threshold, spec.operating_point.clear();  // of the probabilities that are shown
   const std::vector<int64_t> images = images_of_part(o, manifest);
+  std::vector<std::string> known;
+  if (parse_part(o.part) == Part::test) known = known_to_model(o.inference.model, manifest, images);
+  if (!known.empty())
+    std::fprintf(stderr, "WARNING: the model was trained on patients of %zu of these images, or chosen by them; the result is too good%s\n", known.size(), listing(known, 5).c_str());
   const CacheOptions options = cache_options(o.data, spec.height, spec.width, loaded.threads());
   const ImageCache cache(plan_cache(manifest, images, options), manifest, images, resizer_for(*loaded.memory()), options);
   for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
 
   metrics::Predictions p = loaded.predict(manifest, cache, cache.indices(), "evaluate", o.inference.quiet);
-  const bool binary = p.classes.size() == 2;
-  const double own = o.threshold >= 0 ? o.threshold : spec.threshold;
-  nlohmann::ordered_json priors;
-  const double threshold = o.prior_shift ? correct_priors(p, spec, own, priors) : own;
-  const metrics::Evaluation e = metrics::evaluate(p, {.threshold = threshold, .positive = binary ? spec.positive : -1});
+  p.probabilities = priors.adjust(std::move(p.probabilities));
+  if (const std::string text = priors.text(); !text.empty()) std::fprintf(stderr, "%s\n", text.c_str());
+  const metrics::Evaluation e = metrics::evaluate(p, {.threshold = spec.threshold, .positive = binary ? spec.positive : -1});
 
-  const nlohmann::ordered_json result = metrics::to_json(e);
+  nlohmann::ordered_json result = metrics::to_json(e);
+  result["prior_shift"] = priors.json();
   nlohmann::ordered_json line = ledger_entry(o.part, data_hash(manifest, cache.indices(), cache.hashes()), result);
-  if (o.prior_shift) line["priors"] = priors;
+  if (const nlohmann::ordered_json shares = priors.json(); !shares.is_null()) line["prior_shift"] = shares;
+  if (o.priors.store) line["stored"] = true;
+  if (!known.empty()) line["known_to_model"] = known.size();
   add_to_ledger(o.inference.model, line);
 
-  if (!o.predictions.empty()) write_predictions(o.predictions, manifest, cache.indices(), p, spec.positive, threshold);
+  if (!o.predictions.empty()) write_predictions(o.predictions, manifest, cache.indices(), p, spec.positive, spec.threshold);
   if (o.inference.json) std::cout << result.dump(2) << "\n";
   else print(e, o.inference.model, o.part);
+  if (const std::string stored = priors.store(o.inference.model); !stored.empty()) std::fprintf(stderr, "%s\n", stored.c_str());
 }
 
 }  // namespace
@@ -118,7 +105,8 @@ void run(const EvaluateOptions& o) {
 std::unique_ptr<Command> evaluate_command(CLI::App& program) {
   auto command = std::make_unique<Command>(program, "evaluate", "measure a model on labelled images; each use is written to the ledger beside the model",
                                            "  ptrain evaluate --model run1/best.h5 --data chest_xray\n"
-                                           "  ptrain evaluate --model run1/best.h5 --data chest_xray --part val --split run1/split.csv --json");
+                                           "  ptrain evaluate --model run1/best.h5 --data chest_xray --part val --split run1/split.csv --json\n"
+                                           "  ptrain evaluate --model run1/best.h5 --data elsewhere --prior-shift --store    # for the class shares found there");
   const auto o = std::make_shared<EvaluateOptions>();
   bind(*command, o->inference);
   bind(*command, o->data);
@@ -126,7 +114,7 @@ std::unique_ptr<Command> evaluate_command(CLI::App& program) {
   command->option("--split", o->split, "take the parts from this split.csv")->option_text("FILE.csv");
   command->option("--predictions", o->predictions, "write every image's probabilities")->option_text("P.csv");
   command->option("--threshold", o->threshold, "decide at this probability instead of the model's own")->option_text("P");
-  command->flag("--prior-shift", o->prior_shift, "correct for class shares that differ from training, estimated on these images without their labels (EM)");
+  bind(*command, o->priors);
   command->run = [o] { run(*o); };
   return command;
 }

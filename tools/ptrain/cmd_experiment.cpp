@@ -23,7 +23,11 @@ class Experiment {
  public:
   Experiment(const CompareOptions& options, const std::string& config) : o_(options), out_(options.train.out), config_(config) {
     make_run_folder(out_);
-    if (o_.train.resume) same_settings(read_text(out_ / "resolved.toml", "resuming"), config);
+    if (o_.train.resume) {
+      same_settings(read_text(out_ / "resolved.toml", "resuming"), config);
+      if (std::filesystem::exists(out_ / report_files::kJson))
+        earlier_notes_ = Json::parse(read_text(out_ / report_files::kJson, "resuming")).value("/data/notes"_json_pointer, std::vector<std::string>{});
+    }
     journal_ = std::make_unique<Journal>(out_ / "log.txt", o_.train.quiet, o_.train.resume);
     bench_ = std::make_unique<Bench>(o_.train, config, read_folder(o_.train.data.data, patient_rule(o_.train.data)), [this](const std::string& line) { (*journal_)(line); });
     write_text(out_ / "resolved.toml", config);
@@ -67,6 +71,7 @@ class Experiment {
   void check() {
     const Audit audit = make_audit(bench_->manifest, positive(), bench_->threads);
     j_["audit"] = to_json(audit);
+    for (const FileAudit& file : audit.files) bench_->manifest.entries[size_t(file.index)].sha256 = file.sha256;
     for (const std::string& note : audit.notes) say("check       " + note);
     if (audit.leaks.empty()) return;
     save();
@@ -82,6 +87,7 @@ class Experiment {
     std::vector<std::string> notes = bench_->manifest.notes;
     notes.insert(notes.end(), split_.notes.begin(), split_.notes.end());
     notes.insert(notes.end(), leaks.begin(), leaks.end());
+    if (o_.train.resume && !earlier_notes_.empty()) notes = earlier_notes_;  // how the split was made is not in split.csv
     j_["data"] = data_json(*bench_, split_, positive(), notes);
     for (const std::string& note : split_.notes) say("split       " + note);
   }
@@ -104,7 +110,7 @@ class Experiment {
     const FineTuning t = fine_tune(*bench_, model_, split_, out_ / report_files::kFineTune, o_.train.resume);
     j_["fine_tune"] = to_json(t, o_.train);
     say(describe(t));
-    if (t.kept) model_ = out_ / report_files::kFineTune / "best.h5";
+    if (t.kept()) model_ = out_ / report_files::kFineTune / "best.h5";
   }
 
   // The chosen file becomes RUN/best.h5. Its temperature and threshold were fitted on validation when its training ended.
@@ -139,6 +145,7 @@ class Experiment {
   const CompareOptions& o_;
   const std::filesystem::path out_;
   const std::string config_;
+  std::vector<std::string> earlier_notes_;  // of the data, when an experiment goes on
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<Bench> bench_;
   Json j_;

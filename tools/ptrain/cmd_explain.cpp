@@ -9,6 +9,7 @@
 #include "tools/ptrain/image_paths.hpp"
 #include "tools/ptrain/inference.hpp"
 #include "train/calibration.hpp"
+#include "train/class_priors.hpp"
 #include "train/decided_class.hpp"
 #include "train/explain/grad_cam.hpp"
 #include "train/explain/occlusion.hpp"
@@ -78,7 +79,7 @@ class Explain {
 
   // The class that is explained: the one asked for, or the one that the model decides for.
   int choose(std::span<const double> logits, Explanation& e) {
-    e.probabilities = apply_temperature(logits, int(logits.size()), spec().temperature);
+    e.probabilities = with_priors(spec(), apply_temperature(logits, int(logits.size()), spec().temperature));
     e.decision = decided_class(spec(), e.probabilities);
     return e.of_class = class_ >= 0 ? class_ : e.decision;
   }

@@ -1,4 +1,8 @@
 // ptrain export: a model for Keras or for an ONNX runtime.
+#include <ranges>
+
+#include <fmt/ranges.h>
+
 #include "tools/export/exports.hpp"
 #include "tools/ptrain/commands.hpp"
 
@@ -21,12 +25,9 @@ constexpr Format kFormats[] = {
 };
 
 const Format& find_format(const std::string& name) {
-  std::string known;
-  for (const Format& f : kFormats) {
+  for (const Format& f : kFormats)
     if (name == f.name) return f;
-    known += (known.empty() ? "" : ", ") + std::string(f.name);
-  }
-  fail(ErrorKind::usage, "--format ", name, ": known are ", known);
+  fail(ErrorKind::usage, "--format ", name, ": known are ", fmt::format("{}", fmt::join(kFormats | std::views::transform(&Format::name), ", ")));
 }
 
 void run(const ExportOptions& o) {

@@ -33,12 +33,11 @@ class Catcher : public LayerObserver {
 class Features {
  public:
   explicit Features(const FeaturesOptions& o)
-      : o_(o), net_(find_net(o.net)), threads_(choose_threads(o.threads)), memory_(open_device(choose_device(o.device))),
+      : o_(o), net_(find_net(o.net)), threads_(choose_threads(o.threads)), memory_(chosen_device(o.device, o.conv)),
         params_(build(features_of(net_), {1, net_.input_size, net_.input_size, 3})) {
     if (o_.images.empty() == o_.npy.empty()) fail(ErrorKind::usage, "one of --images and --npy is needed");
     if (o_.pool != "none" && o_.pool != "avg") fail(ErrorKind::usage, "--pool ", o_.pool, ": known are none, avg");
     check_layer();
-    choose_convolutions(memory_, o_.conv);
     params_.allocate(memory_, DType::float32);
     load();
     std::fprintf(stderr, "%s on %s\n", o_.net.c_str(), str(memory_->device()).c_str());

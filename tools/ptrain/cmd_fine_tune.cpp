@@ -1,6 +1,7 @@
 // ptrain fine-tune: unfreezes the top of a trained net at a low rate, and keeps the result only when validation says it is not worse.
 #include <iostream>
 
+#include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
 #include "tools/ptrain/fine_tuning.hpp"
 #include "train/report_data.hpp"
@@ -13,10 +14,22 @@ struct FineTuneOptions {
   std::string from;
 };
 
+// What the model was trained on is in the split.csv beside it. A test part with these patients says nothing about it any more, and unlike
+// images that leak inside a folder this cannot be mended by leaving some out.
+void refuse_known_test(const FineTuneOptions& o, const std::filesystem::path& model, const Manifest& manifest, const Say& say) {
+  const std::vector<std::string> leaks = known_to_model(model, manifest, manifest.of(Part::test));
+  if (leaks.empty()) return;
+  const std::string what = fmt::format("the model {} was trained on patients of the test part of {}", o.from, manifest.root.string()) + listing(leaks);
+  if (!o.train.override_lock)
+    fail(ErrorKind::leak, "fine-tuning: ", what, "\n  it cannot be tested on them; give other data, or --override-lock, which goes on and says so");
+  say("WARNING: --override-lock: " + what + "\n  a result on this test part would be too good");
+}
+
 // The split that the model was trained with: other validation images would be ones that it knows.
 Split split_of(const FineTuneOptions& o, const std::filesystem::path& model, Manifest& manifest, const Say& say) {
   TrainOptions options = o.train;
   const std::filesystem::path beside = model.parent_path() / report_files::kSplit;
+  refuse_known_test(o, model, manifest, say);
   if (options.split.empty() && std::filesystem::exists(beside)) options.split = beside.string();
   if (options.split.empty()) say("WARNING: there is no split.csv beside the model: validation images may be ones that it was trained on; give --split");
   const Split split = with_all_images(manifest, whole_split(options, manifest, o.train.out));
@@ -39,7 +52,7 @@ void run(const FineTuneOptions& o, const std::string& config) {
 
   const FineTuning t = fine_tune(bench, from, split, out, o.train.resume);
   write_text(out / "fine_tune.json", to_json(t, o.train).dump(2) + "\n");
-  if (!t.kept) {  // the run is not to be resumed: its best.h5 is another model now
+  if (!t.kept()) {  // the run is not to be resumed: its best.h5 is another model now
     write_text(out / report_files::kModel, read_text(from, "copying the model"));
     std::filesystem::remove(out / "run.json");
   }

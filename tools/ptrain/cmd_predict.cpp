@@ -2,10 +2,13 @@
 #include <iostream>
 #include <mutex>
 
+#include <fmt/ranges.h>
+
 #include "data/csv.hpp"
 #include "tools/ptrain/commands.hpp"
 #include "tools/ptrain/image_paths.hpp"
 #include "tools/ptrain/inference.hpp"
+#include "tools/ptrain/prior_options.hpp"
 #include "train/decided_class.hpp"
 #include "train/test_time.hpp"
 
@@ -17,19 +20,20 @@ struct PredictOptions {
   std::vector<std::string> paths;
   std::string tta = "none";
   double threshold = -1;  // the model's
+  PriorOptions priors;
   bool csv = false;
 };
 
 class Predict {
  public:
   explicit Predict(const PredictOptions& o)
-      : o_(o), manifest_(images_of(o.paths, "predicting")), loaded_(o.inference), spec_(loaded_.model().spec) {
+      : o_(o), manifest_(images_of(o.paths, "predicting")), loaded_(o.inference), spec_(loaded_.model().spec), priors_(o.priors, spec_) {
     if (o_.threshold >= 0) {
       if (!(o_.threshold <= 1)) fail(ErrorKind::usage, "--threshold ", o_.threshold, ": a probability from 0 to 1 is needed");
       if (!binary())
         fail(ErrorKind::usage, "--threshold: ", o_.inference.model, " knows ", spec_.classes.size(),
              " classes; of more than two the most likely is chosen");
-      spec_.threshold = o_.threshold;
+      spec_.threshold = o_.threshold, spec_.operating_point.clear();
     }
   }
 
@@ -39,7 +43,8 @@ class Predict {
     const CacheOptions options{
         .h = spec_.height, .w = spec_.width, .threads = loaded_.threads(), .bad_images = BadImages::skip, .free = {}, .progress = {}};
     const ImageCache cache(plan_cache(manifest_, all, options), manifest_, all, resizer_for(*loaded_.memory()), options);
-    const std::vector<double> p = probabilities(cache, views);
+    const std::vector<double> p = priors_.adjust(probabilities(cache, views));
+    if (const std::string text = priors_.text(); !text.empty() && !o_.inference.quiet) std::fprintf(stderr, "%s\n", text.c_str());
 
     // In the order of the arguments, the unreadable ones in their places.
     if (o_.csv) std::cout << csv_line(header());
@@ -53,6 +58,7 @@ class Predict {
     }
     if (o_.inference.json) std::cout << json_.dump(2) << "\n";
     std::cout.flush();
+    if (const std::string stored = priors_.store(o_.inference.model); !stored.empty() && !o_.inference.quiet) std::fprintf(stderr, "%s\n", stored.c_str());
     if (cache.bad().empty()) return;
     std::string text = fmt::format("predicting: {} of {} images could not be read", cache.bad().size(), all.size());
     for (const ImageCache::Bad& b : cache.bad()) text += "\n  " + b.why;
@@ -78,7 +84,7 @@ class Predict {
   std::vector<std::string> header() const {
     std::vector<std::string> names{"path", "class"};
     names.insert(names.end(), spec_.classes.begin(), spec_.classes.end());
-    names.insert(names.end(), {"positive", "threshold", "temperature", "views", "error"});
+    names.insert(names.end(), {"positive", "threshold", "temperature", "prior_shift", "views", "error"});
     return names;
   }
 
@@ -92,14 +98,14 @@ class Predict {
         one.update({{"positive", spec_.classes[size_t(spec_.positive)]},
                     {"probability", p[size_t(spec_.positive)]},
                     {"threshold", spec_.threshold}});
-      one.update({{"temperature", spec_.temperature}, {"views", views}});
+      one.update({{"temperature", spec_.temperature}, {"prior_shift", priors_.json()}, {"views", views}});
       json_.push_back(one);
     } else if (o_.csv) {
       std::vector<std::string> fields{path, decision};
       for (const double v : p) fields.push_back(fmt::format("{}", v));
       fields.insert(fields.end(),
                     {binary() ? spec_.classes[size_t(spec_.positive)] : "", binary() ? fmt::format("{}", spec_.threshold) : "",
-                     fmt::format("{}", spec_.temperature), fmt::format("{}", views), ""});
+                     fmt::format("{}", spec_.temperature), fmt::format("{}", fmt::join(spec_.priors, " ")), fmt::format("{}", views), ""});
       std::cout << csv_line(fields);
     } else {
       std::cout << path << "  " << decision;
@@ -124,6 +130,7 @@ class Predict {
   Manifest manifest_;
   LoadedModel loaded_;
   ModelSpec spec_;
+  Priors priors_;
   nlohmann::ordered_json json_ = nlohmann::ordered_json::array();
 };
 
@@ -134,12 +141,14 @@ std::unique_ptr<Command> predict_command(CLI::App& program) {
       std::make_unique<Command>(program, "predict", "say of images which class they are, at the model's temperature and threshold",
                                 "  ptrain predict --model run1/best.h5 film.jpeg\n"
                                 "  ptrain predict --model run1/best.h5 --csv new_films > predictions.csv\n"
-                                "  ptrain predict --model run1/best.h5 --json --tta=shifts film.png      # the mean over ten views");
+                                "  ptrain predict --model run1/best.h5 --json --tta=shifts film.png      # the mean over ten views\n"
+                                "  ptrain predict --model run1/best.h5 --prior-shift --store new_films   # for a place with other class shares");
   const auto o = std::make_shared<PredictOptions>();
   bind(*command, o->inference);
   command->app().add_option("PATH", o->paths, "images, or folders of images")->required();
   command->option("--threshold", o->threshold, "decide at this probability of the positive class instead of the model's own")
       ->option_text("P");
+  bind(*command, o->priors);
   command->app().add_flag("--tta{flip}", o->tta,
                           "test-time augmentation, the mean over several views: --tta (the image and its mirror image), --tta=shifts "
                           "(both, also moved: ten views)");

@@ -33,7 +33,7 @@ void print(const SelftestCheck& c) {
 
 void run(const SelftestOptions& o) {
   Selftest test;
-  test.memory = open_device(choose_device(o.device));
+  test.memory = chosen_device(o.device, "direct");
   const DeviceKind kind = test.memory->device().kind;
   test.slow = kind == DeviceKind::reference || kind == DeviceKind::cuda_sim;
   Json checks = Json::array(), speeds = Json::array();

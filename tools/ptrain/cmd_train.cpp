@@ -24,8 +24,7 @@ class Train {
       same_settings(state->text("config"), config_);
       from = read_position(*state);
     }
-    const std::shared_ptr<Memory> memory = open_device(choose_device(o_.device));
-    choose_convolutions(memory, o_.conv);
+    const std::shared_ptr<Memory> memory = chosen_device(o_.device, o_.conv);
     const DType compute = compute_type(o_.precision, *memory);
 
     Manifest manifest = read_folder(o_.data.data, patient_rule(o_.data));

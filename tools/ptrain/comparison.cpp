@@ -4,23 +4,13 @@
 
 #include "data/file.hpp"
 #include "data/sha256.hpp"
-#include "nets/official_files.hpp"
 #include "train/report_data.hpp"
 
 namespace ptrain::cli {
 namespace {
 
-// Keras' weights without the top, as they are published now.
-std::string official_file(const std::string& net) {
-  for (const OfficialFile& f : official_files())
-    if (find_net(net).keras_name == f.keras_net && !f.top && *f.path) return f.path;
-  fail(ErrorKind::failed, "no weights of ", net, " are published");
-}
-
-std::string how_to_get(const std::string& net, const std::filesystem::path& wanted) {
-  const std::string file = official_file(net);
-  return "curl -LO https://storage.googleapis.com/tensorflow/keras-applications/" + file + " && ptrain-convert " + std::filesystem::path(file).filename().string() + " --out " + wanted.string();
-}
+// The script puts NET.h5 into the folder: `weights` unless it is told another.
+std::string how_to_get(const std::string& net, const std::string& weights_dir) { return "tools/fetch-weights " + (weights_dir.empty() ? "" : "--out " + weights_dir + " ") + net; }
 
 ComparedNet described(const CompareOptions& o, const std::string& name) {
   const NetInfo& net = find_net(name);
@@ -35,7 +25,7 @@ ComparedNet described(const CompareOptions& o, const std::string& name) {
   } else if (!o.weights.empty()) {
     c.weights = o.weights, c.kind = o.weights == "none" ? "none" : "formula";
   } else {
-    c.get = how_to_get(net.name, file);
+    c.get = how_to_get(net.name, o.weights_dir);
   }
   return c;
 }
@@ -73,7 +63,7 @@ Comparison compare(Bench& bench, const CompareOptions& o, const Split& whole, co
   for (const std::string& name : o.nets) c.nets.push_back(described(o, name));
   for (const ComparedNet& net : c.nets)
     if (!net.trained()) bench.say("missing     " + net.net + ": there are no weights; get them with\n  " + net.get);
-  if (c.trained().empty()) fail(ErrorKind::weights, "comparing nets: none of them has weights; give --weights-dir W with W/NET.h5, or --weights formula to try the program out");
+  if (c.trained().empty()) fail(ErrorKind::weights, "comparing nets: none of them has weights; give --weights-dir W with W/NET.h5 (", c.nets.front().get, " gets one), or --weights formula to try the program out");
 
   const Split split = take_fraction(bench.manifest, whole, o.train.fraction, o.train.seed);
   c.images = int64_t(split.of(Part::train).size());

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "train/class_priors.hpp"
 #include "train/report_data.hpp"
 
 namespace ptrain::cli {
@@ -11,15 +12,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json json(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
-
-// Whether the second is not worse, and in what.
-std::pair<bool, std::string> compare_on_validation(const metrics::Evaluation& before, const metrics::Evaluation& after) {
-  const double old_auc = before.metric("auc").value, new_auc = after.metric("auc").value;
-  if (new_auc > old_auc) return {true, fmt::format("validation AUC rises from {:.4f} to {:.4f}", old_auc, new_auc)};
-  if (new_auc < old_auc) return {false, fmt::format("validation AUC falls from {:.4f} to {:.4f}", old_auc, new_auc)};
-  const double old_loss = before.metric("log_loss").value, new_loss = after.metric("log_loss").value;
-  return {new_loss <= old_loss, fmt::format("validation AUC stays at {:.4f}, log loss goes from {:.4f} to {:.4f}", new_auc, old_loss, new_loss)};
-}
 
 }  // namespace
 
@@ -47,6 +39,7 @@ FineTuning fine_tune(Bench& bench, const std::filesystem::path& from, const Spli
   Model model = load_model(from, bench.memory);
   if (model.spec.classes.size() == bench.manifest.classes.size() && !model.spec.classes_named) model.spec.classes = bench.manifest.classes;
   if (model.spec.classes != bench.manifest.classes) fail(ErrorKind::data, "fine-tuning ", from.string(), ": it knows other classes than ", bench.manifest.root.string(), " has");
+  set_priors(model.spec, {});  // validation is like the training
   set_precision(model, bench.compute);
   FitOptions options = fit_options(o, model);
   options.stages.erase(options.stages.begin());
@@ -69,8 +62,8 @@ FineTuning fine_tune(Bench& bench, const std::filesystem::path& from, const Spli
   t.run = train_net(bench, model, options, split, folder, resume);
   if (model.spec.classes.size() == 2)
     t.difference = metrics::delong_paired(t.run.val.labels_against(model.spec.positive), t.run.val.scores(model.spec.positive), t.before.scores(model.spec.positive));
-  std::tie(t.kept, t.why) = compare_on_validation(t.before_evaluation, t.run.val_evaluation);
-  t.why += t.kept ? ": fine-tuning is kept" : ": the model before fine-tuning is kept";
+  t.rail = safety_rail({t.before, t.before_evaluation.metric("auc").value}, {t.run.val, t.run.val_evaluation.metric("auc").value});
+  t.why = t.rail.why;
   if (std::isfinite(t.difference.p)) t.why += fmt::format(" (DeLong's paired test: p = {:.4f}{})", t.difference.p, t.difference.p < 0.05 ? "" : ", a difference inside the noise");
   return t;
 }
@@ -91,7 +84,7 @@ Json to_json(const FineTuning& t, const TrainOptions& o) {
   return {{"folder", report_files::kFineTune}, {"from", t.from}, {"unfrozen_from", t.unfrozen_from}, {"layers", t.layers}, {"trained_parameters", t.run.trained_parameters},
           {"learning_rate", o.fine_tune_lr}, {"bn", o.bn}, {"augment", o.fine_tune_augment.empty() ? o.augment : o.fine_tune_augment}, {"epochs", t.run.epochs}, {"best_epoch", t.run.best_epoch},
           {"seconds", t.run.seconds}, {"images_per_s", t.run.images_per_s}, {"peak_mb", t.run.peak_mb}, {"before", metrics::to_json(t.before_evaluation)}, {"after", metrics::to_json(t.run.val_evaluation)},
-          {"auc_difference", json(t.difference.difference)}, {"auc_difference_ci95", metrics::to_json(t.difference.ci)}, {"delong_p", json(t.difference.p)}, {"kept", t.kept}, {"why", t.why}};
+          {"auc_difference", json(t.difference.difference)}, {"auc_difference_ci95", metrics::to_json(t.difference.ci)}, {"delong_p", json(t.difference.p)}, {"rail", to_json(t.rail)}, {"kept", t.kept()}, {"why", t.why}};
 }
 
 }  // namespace ptrain::cli

@@ -3,6 +3,7 @@
 
 #include "tools/ptrain/net_run.hpp"
 #include "train/metrics/delong.hpp"
+#include "train/safety_rail.hpp"
 
 namespace ptrain::cli {
 
@@ -13,8 +14,10 @@ struct FineTuning {
   metrics::Predictions before;      // of the model that it began with, on validation
   metrics::Evaluation before_evaluation;
   metrics::DelongPaired difference;  // after − before; two classes only
-  bool kept = false;
-  std::string why;
+  SafetyRail rail;
+  std::string why;                   // its sentence, and DeLong's test
+
+  bool kept() const { return rail.kept(); }
 };
 
 // The model to begin with: a file, or the best.h5 of a run.
@@ -24,7 +27,7 @@ std::filesystem::path model_of(const std::string& model_or_run);
 Split with_all_images(const Manifest&, const Split&);
 
 // Trains `folder`/best.h5 from the model file `from`, which stays as it is. A fresh optimizer; options.fine_tune_*. The safety rail
-// compares validation AUC, then log loss: fine-tuning is kept when it is not worse.
+// (train/safety_rail.hpp) says whether the result takes the place of the model that was there.
 FineTuning fine_tune(Bench& bench, const std::filesystem::path& from, const Split& split, const std::filesystem::path& folder, bool resume);
 
 std::string describe(const FineTuning&);

@@ -8,7 +8,6 @@ namespace {
 constexpr int64_t kDeviceBatch = 32;  // images in one pass where one image does not fill the device
 
 Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& memory) {
-  choose_convolutions(memory, o.conv);
   const DType compute = compute_type(o.precision, *memory);
   Model model = load_model(o.model, memory);
   set_precision(model, compute);
@@ -29,7 +28,7 @@ void bind(Command& c, InferenceOptions& o) {
 }
 
 LoadedModel::LoadedModel(const InferenceOptions& o)
-    : threads_(choose_threads(o.threads)), memory_(open_device(choose_device(o.device))), model_(frozen_model(o, memory_)), workers_(memory_->shared_backend(), workers_for(*memory_, threads_)),
+    : threads_(choose_threads(o.threads)), memory_(chosen_device(o.device, o.conv)), model_(frozen_model(o, memory_)), workers_(memory_->shared_backend(), workers_for(*memory_, threads_)),
       runner_(model_, workers_, {.shard = memory_->backend().is_host() ? 1 : kDeviceBatch, .group = 1, .compute = compute_type(o.precision)}), predictor_(model_, runner_, workers_) {
   if (!o.quiet) std::fprintf(stderr, "%s on %s\n", o.model.c_str(), str(memory_->device()).c_str());
 }

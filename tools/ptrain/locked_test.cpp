@@ -4,6 +4,7 @@
 
 #include "data/data_hash.hpp"
 #include "tools/ptrain/ledger.hpp"
+#include "train/class_priors.hpp"
 #include "train/predictions_csv.hpp"
 #include "train/prior_shift.hpp"
 #include "train/report_data.hpp"
@@ -13,9 +14,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// EM on the unlabelled probabilities, from equal priors: class weights made the model's training see the classes equally often.
-Json prior_shift(const metrics::Predictions& p) {
-  const PriorShift shift = fit_prior_shift(p.probabilities, std::vector<double>(p.classes.size(), 1.0 / double(p.classes.size())));
+// EM on the unlabelled probabilities.
+Json prior_shift(const metrics::Predictions& p, const ModelSpec& spec) {
+  const PriorShift shift = fit_prior_shift(p.probabilities, training_priors(spec));
   Json priors;
   for (size_t c = 0; c < p.classes.size(); ++c) priors[p.classes[c]] = shift.priors[c];
   return {{"priors", priors}, {"p", shift.p}, {"iterations", shift.iterations}, {"note", "estimated on the unlabelled test images (EM); shown, not applied"}};
@@ -65,7 +66,7 @@ LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem
     t.ledger = read_ledger(file);
   }
   t.evaluation = evaluate_at(p, spec, o.seed);
-  t.prior_shift = prior_shift(p);
+  t.prior_shift = prior_shift(p, spec);
   t.note = fmt::format("{} images; this test part was used {} with models of this name (see the ledger)", p.size(), t.ledger.size() == 1 ? "once" : fmt::format("{} times", t.ledger.size()));
   return t;
 }

@@ -35,7 +35,7 @@ void read_finished(const std::filesystem::path& folder, Model& model, NetRun& ru
   const WeightFileReader best(folder / "best.h5");
   load_weights(model.params, best);
   const ModelSpec spec = read_spec(best);
-  model.spec.temperature = spec.temperature, model.spec.threshold = spec.threshold;
+  model.spec = spec;
   run.train = read_predictions(folder / "predictions_train.csv").predictions;
   run.val = read_predictions(folder / "predictions_val.csv").predictions;
   std::ifstream in(folder / "run.json");
@@ -54,7 +54,7 @@ void Journal::operator()(const std::string& line) {
 }
 
 Bench::Bench(const TrainOptions& o, std::string c, Manifest m, Say s)
-    : options(o), config(std::move(c)), manifest(std::move(m)), say(std::move(s)), threads(choose_threads(o.threads)), memory(open_device(choose_device(o.device))), compute(compute_type(o.precision, *memory)),
+    : options(o), config(std::move(c)), manifest(std::move(m)), say(std::move(s)), threads(choose_threads(o.threads)), memory(chosen_device(o.device, o.conv)), compute(compute_type(o.precision, *memory)),
       workers(memory->shared_backend(), workers_for(*memory, threads)) {}
 
 const ImageCache& Bench::cache(int64_t side) {

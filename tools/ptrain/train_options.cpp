@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include <fmt/ranges.h>
+
 #include "kernels/plugin.hpp"
 
 #include "kernels/cpu/conv_choice.hpp"
@@ -70,6 +72,8 @@ void bind_training(Command& c, TrainOptions& o) {
   c.flag("--quiet", o.quiet, "no progress");
 }
 
+namespace {
+
 // A GPU without the library for it is a mistake that should be heard of; no GPU is not.
 Device choose_device(const std::string& text) {
   if (text != "auto") return parse_device(text);
@@ -79,9 +83,17 @@ Device choose_device(const std::string& text) {
   return {DeviceKind::cpu};
 }
 
-void choose_convolutions(const std::shared_ptr<Memory>& memory, const std::string& conv) {
+}  // namespace
+
+std::shared_ptr<Memory> chosen_device(const std::string& device, const std::string& conv) {
+  const std::shared_ptr<Memory> memory = open_device(choose_device(device));
+  choose_convolutions(memory->backend(), conv);
+  return memory;
+}
+
+void choose_convolutions(Backend& backend, const std::string& conv) {
   const cpu::ConvChoice choice = cpu::parse_conv_choice(conv);
-  if (cpu::ConvAlgorithms* algorithms = cpu::conv_algorithms(memory->backend())) algorithms->choose(choice);
+  if (cpu::ConvAlgorithms* algorithms = cpu::conv_algorithms(backend)) algorithms->choose(choice);
 }
 
 int choose_threads(int64_t asked) {
@@ -149,9 +161,7 @@ int positive_class(const std::string& name, const std::vector<std::string>& clas
 int class_named(const std::string& option, const std::string& name, const std::vector<std::string>& classes) {
   const auto it = std::find(classes.begin(), classes.end(), name);
   if (it != classes.end()) return int(it - classes.begin());
-  std::string known;
-  for (const std::string& c : classes) known += (known.empty() ? "" : ", ") + c;
-  fail(ErrorKind::usage, option, " ", name, ": the classes are ", known);
+  fail(ErrorKind::usage, option, " ", name, ": the classes are ", fmt::format("{}", fmt::join(classes, ", ")));
 }
 
 namespace {

@@ -52,10 +52,10 @@ void bind(Command& command, TrainOptions& options);
 void bind_training(Command& command, TrainOptions& options);  // all of them but --net and --weights
 
 inline constexpr const char* kDeviceHelp = "auto (a GPU when there is one), cpu, reference, cuda[:N], cuda-sim";
-// "auto", "cpu", … : a device that is there, or Error{device}.
-Device choose_device(const std::string& text);
-// --conv: how the cpu computes 3×3 convolutions; other devices are not touched. Error{usage} for a name that is not known.
-void choose_convolutions(const std::shared_ptr<Memory>& memory, const std::string& conv);
+// The device of --device, which computes 3×3 convolutions as --conv says when it is the cpu: how every command gets its device.
+// Error{usage} for names that are not known, Error{device} for a device that is not there.
+std::shared_ptr<Memory> chosen_device(const std::string& device, const std::string& conv);
+void choose_convolutions(Backend& backend, const std::string& conv);  // the second half of it, for a backend that was made otherwise
 inline constexpr const char* kConvHelp = "3x3 convolutions on the CPU: auto (Winograd by a fixed table of costs), direct, winograd, autotune (both are measured)";
 int choose_threads(int64_t asked);                  // 0: the processors that this process may use
 DType compute_type(const std::string& precision);  // fp32, bf16, fp16; Error{usage} for all others

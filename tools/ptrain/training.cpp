@@ -6,9 +6,12 @@
 #include <fstream>
 #include <set>
 
+#include <fmt/ranges.h>
+
 #include "data/data_hash.hpp"
 #include "data/file.hpp"
 #include "data/listing.hpp"
+#include "train/report_data.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -76,7 +79,7 @@ void write_text(const std::filesystem::path& path, const std::string& text) {
   file.commit();
 }
 
-std::vector<std::string> keep_test_apart(const Manifest& manifest, Split& split, bool override_lock, int threads, const Say& say) {
+std::vector<std::string> keep_test_apart(Manifest& manifest, Split& split, bool override_lock, int threads, const Say& say) {
   const std::vector<int64_t> test = split.of(Part::test);
   if (test.empty()) return {};
   std::vector<int64_t> seen = split.of(Part::train);
@@ -107,6 +110,16 @@ std::vector<std::string> keep_test_apart(const Manifest& manifest, Split& split,
   return leaks;
 }
 
+std::vector<std::string> known_to_model(const std::filesystem::path& model, const Manifest& manifest, const std::vector<int64_t>& images) {
+  const std::filesystem::path split = model.parent_path() / report_files::kSplit;
+  if (!std::filesystem::exists(split)) return {};
+  const std::set<std::string> patients = trained_patients(split);
+  std::vector<std::string> known;
+  for (const int64_t i : images)
+    if (const Entry& e = manifest.entries[size_t(i)]; patients.contains(e.patient)) known.push_back(e.path + " is of patient " + e.patient);
+  return known;
+}
+
 std::unique_ptr<ImageCache> fill_cache(const TrainOptions& o, int64_t side, const Manifest& manifest, const std::vector<int64_t>& images, const std::shared_ptr<Memory>& memory, int threads, const Say& say) {
   const CacheOptions options = cache_options(o.data, side, side, threads);
   const CachePlan plan = plan_cache(manifest, images, options);
@@ -132,9 +145,9 @@ FitData fit_data(const Manifest& manifest, const Split& split, const ImageCache&
 
 std::string describe(const Manifest& manifest, const std::vector<int64_t>& images) {
   const std::vector<int64_t> counts = manifest.class_counts(images);
-  std::string text = fmt::format("{} images (", images.size());
-  for (size_t c = 0; c < counts.size(); ++c) text += fmt::format("{}{} {}", c ? ", " : "", manifest.classes[c], counts[c]);
-  return text + ")";
+  std::vector<std::string> classes;
+  for (size_t c = 0; c < counts.size(); ++c) classes.push_back(fmt::format("{} {}", manifest.classes[c], counts[c]));
+  return fmt::format("{} images ({})", images.size(), fmt::join(classes, ", "));
 }
 
 void reset_peak_memory() { std::ofstream("/proc/self/clear_refs") << "5"; }

@@ -22,7 +22,11 @@ Split whole_split(const TrainOptions&, Manifest&, const std::filesystem::path& o
 // Training and validation images of the split, and of the test part the bytes alone, are looked at: the same file or the same patient in
 // the test part and in the others is Error{leak}. With --override-lock the training loses these images instead, loudly.
 // Returns what was found, a line each.
-std::vector<std::string> keep_test_apart(const Manifest&, Split&, bool override_lock, int threads, const Say&);
+std::vector<std::string> keep_test_apart(Manifest&, Split&, bool override_lock, int threads, const Say&);
+
+// Those of the images whose patient the split.csv beside the model has in train or val, a line each: the model has learnt from this patient or
+// was chosen by it. Nothing without that file.
+std::vector<std::string> known_to_model(const std::filesystem::path& model, const Manifest&, const std::vector<int64_t>& images);
 
 std::unique_ptr<ImageCache> fill_cache(const TrainOptions&, int64_t side, const Manifest&, const std::vector<int64_t>& images, const std::shared_ptr<Memory>&, int threads, const Say&);
 // The readable images of a split. The cache must outlive the result.

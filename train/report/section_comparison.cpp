@@ -123,7 +123,7 @@ std::string pairs(Page& page) {
          "of these verdicts is wrong below 5 %.</p>\n" +
          t.html() +
          page.figure("pairs",
-                     forest(rows, {.label = "difference of the AUC", .low = -1.08 * most, .high = 1.08 * most, .ticks = 4}, 0,
+                     forest(rows, {.label = "difference of the AUC", .low = -1.08 * most, .high = 1.08 * most, .ticks = 5}, 0,
                             "Differences of the AUC between nets"),
                      "Paired differences with 95 % intervals, before correction; orange where Holm's corrected p is below 0.05.", csv);
 }

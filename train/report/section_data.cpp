@@ -32,8 +32,8 @@ std::string parts_table(const Run& run) {
       const Json& entry = at(run.all, p + "/classes/" + name);
       const std::string key = p + "/classes/" + name + (entry.is_object() ? "/n" : "");
       const double share = real(run.all, key) / n;
-      row.push_back(share_bar(share) + number(run.all, key) +
-                    (std::isfinite(share) ? fmt::format(" <span class=\"ci\">{:.0f} %</span>", 100 * share) : ""));
+      row.push_back(share_bar(share) + "<span class=\"beside\">" + number(run.all, key) +
+                    (std::isfinite(share) ? fmt::format(" <span class=\"ci\">{:.0f} %</span>", 100 * share) : "") + "</span>");
     }
     t.rows.push_back(std::move(row));
   }
@@ -100,7 +100,7 @@ std::string shortcut(Page& page) {
       "brightness and borders, never its content) reaches the AUC " +
       with_interval(all, "/audit/shortcut/auc") + ". What a net reaches has to be read against this.";
   const std::string note = text(all, "/audit/shortcut/note");
-  out += (note.empty() ? "" : " " + escape(note)) + "</p>\n";
+  out += (note.empty() ? "" : " (" + escape(note) + ".)") + "</p>\n";
   const Json& weights = at(all, "/audit/shortcut/weights");
   if (!weights.is_object() || weights.empty()) return out;
   std::vector<ForestRow> rows;

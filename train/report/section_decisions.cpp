@@ -84,7 +84,8 @@ std::string metrics_table(const Run& run) {
     if (at(run.all, base + "/per_patient").is_object()) columns.push_back({std::string(name) + ", per patient", base + "/per_patient"});
   }
   if (columns.empty()) return "";
-  Table t{.titles = {"metric"}, .rows = {}, .caption = "All metrics with their 95 % intervals"};
+  Table t{.titles = {"metric"}, .rows = {}, .caption = run.binary() ? "All metrics with their 95 % intervals. A patient counts with the mean probability of the images, at the chosen threshold."
+                                               : "All metrics with their 95 % intervals. A patient counts with the mean probabilities of the images."};
   for (const Column& c : columns) t.titles.push_back(c.title);
   for (const auto& [key, name] : std::vector<std::pair<std::string, std::string>>{{"accuracy", "accuracy"},
                                                                                   {"balanced_accuracy", "balanced accuracy"},
@@ -99,7 +100,8 @@ std::string metrics_table(const Run& run) {
                                                                                   {"cohen_kappa", "Cohen’s κ"},
                                                                                   {"brier", "Brier score"},
                                                                                   {"log_loss", "log loss"},
-                                                                                  {"ece_positive", "calibration error (ECE)"}}) {
+                                                                                  {"ece_positive", "calibration error (ECE)"},
+                                                                                  {"ece_confidence", "calibration error of the decision"}}) {
     std::vector<std::string> row{name};
     bool any = false;
     for (const Column& c : columns) {
@@ -114,14 +116,14 @@ std::string metrics_table(const Run& run) {
 std::string per_class(const Run& run, const std::string& part) {
   const Json& list = at(run.all, "/" + part + "/per_class");
   if (!list.is_array() || list.empty()) return "";
-  Table t{.titles = {"class", "images", "AUC", "sensitivity", "specificity", "PPV"},
+  Table t{.titles = {"class", "images", "AUC", "average precision", "sensitivity", "specificity", "PPV", "NPV", "F1"},
           .rows = {},
           .caption = "Each class against all others, " + part};
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string base = fmt::format("/{}/per_class/{}", part, i);
-    t.rows.push_back({escape(text(run.all, base + "/class")), number(run.all, base + "/n"), with_interval(run.all, base + "/auc"),
-                      with_interval(run.all, base + "/sensitivity"), with_interval(run.all, base + "/specificity"),
-                      with_interval(run.all, base + "/precision")});
+    std::vector<std::string> row{escape(text(run.all, base + "/class")), number(run.all, base + "/n")};
+    for (const char* metric : {"/auc", "/average_precision", "/sensitivity", "/specificity", "/precision", "/npv", "/f1"}) row.push_back(with_interval(run.all, base + metric));
+    t.rows.push_back(std::move(row));
   }
   return t.html();
 }

@@ -31,7 +31,9 @@ std::string ledger_section(Page& page) {
     std::string remarks;
     if (line.is_object())
       for (const auto& [key, v] : line.items())
-        if (key.find("override") != std::string::npos && v != Json(false)) remarks += "<b>the lock was overridden</b>";
+        if (key.find("override") != std::string::npos && v != Json(false)) remarks += "<b>the lock was overridden</b> ";
+    if (const std::string known = number(all, base + "/known_to_model"); known != "–") remarks += "<b>the model knew patients of " + known + " images</b> ";
+    if (at(line, "/prior_shift").is_object()) remarks += "for other class shares ";
     t.rows.push_back({escape(text(line, "/time")), escape(text(line, "/part")), number(all, base + "/n"), number(all, base + "/auc"),
                       number(all, base + "/accuracy"), hash("/model_sha256"), hash("/data_hash"), remarks});
   }
@@ -50,7 +52,7 @@ std::string record_section(Page& page) {
     if (!html.empty() && html != "–") machine.rows.push_back({name, html});
   };
   row("ptrain", escape(text(all, "/ptrain_version")));
-  row("finished", escape(text(all, "/created")));
+  row("begun", escape(text(all, "/created")));
   row("device", escape(text(all, "/device")));
   row("processor", escape(text(all, "/processor")));
   row("threads", number(all, "/threads"));
@@ -72,7 +74,7 @@ std::string record_section(Page& page) {
         t.rows.push_back({step == "total" ? "<b>total</b>" : escape(step),
                           fmt::format("<span class=\"track long\"><span class=\"bar\" style=\"width:{:.0f}px\"></span></span>",
                                       most > 0 ? 128 * s.get<double>() / most : 0) +
-                              duration(s.get<double>())});
+                              "<span class=\"beside\">" + duration(s.get<double>()) + "</span>"});
     out += "<h3>Timings</h3>\n" + t.html();
   }
   if (const Json& config = at(all, "/config"); config.is_object() && !config.empty()) {

@@ -51,7 +51,7 @@ svg .ref{stroke:var(--soft);stroke-dasharray:3 3;fill:none}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:.6em 0}
 caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.3em}
 th,td{text-align:right;padding:.34em .6em;border-bottom:1px solid var(--line);vertical-align:top;font-variant-numeric:tabular-nums}
-th{color:var(--soft);font-weight:600;min-width:5em}th:empty{min-width:0}th.text,td.text{text-align:left}
+th{color:var(--soft);font-weight:600;min-width:5.6em}th:empty{min-width:0}th.text,td.text{text-align:left}
 tr.strong td{font-weight:650}
 table.confusion{width:auto;min-width:270px;margin:.3em 0}
 table.confusion td,table.confusion th{text-align:center;vertical-align:middle;border:1px solid var(--line)}
@@ -67,6 +67,7 @@ pre{white-space:pre-wrap;background:var(--paper);border:1px solid var(--line);bo
 font:.85rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 code{font:.92em ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 details{margin:.6em 0}summary{cursor:pointer;color:var(--accent)}
+.beside{display:inline-block;min-width:5.6em}
 .track{display:inline-block;width:64px;margin-right:.6em;text-align:left}.track.long{width:128px}
 .bar{display:inline-block;height:.65em;background:var(--c0);border-radius:2px}
 footer{color:var(--soft);font-size:.85rem}
@@ -76,7 +77,8 @@ table.stack,table.stack tbody,table.stack tr,table.stack td{display:block}table.
 table.stack caption{display:block}
 table.stack tr{border:1px solid var(--line);border-radius:8px;margin:.6em 0;padding:.3em .2em}
 table.stack td{border:0;text-align:right;display:flex;justify-content:space-between;gap:.8em;padding:.16em .6em}
-table.stack td::before{content:attr(data-label);color:var(--soft);text-align:left;flex:0 1 auto;max-width:52%}
+table.stack td::before{content:attr(data-label);color:var(--soft);text-align:left;flex:0 1 auto;max-width:52%;min-width:5.6em}
+table.confusion th,table.confusion td{padding:.45em .25em;min-width:0;font-size:.8rem}
 table.stack td.text:first-child{font-weight:650;justify-content:flex-start}table.stack td.text:first-child::before{display:none}
 table.stack td.none{display:none}table.stack td>span{text-align:right;min-width:0}table.stack td.text:first-child>span{text-align:left}
 svg text{font-size:14.5px}.films{grid-template-columns:repeat(4,1fr)}
