@@ -47,7 +47,8 @@ std::vector<double> with_priors(const ModelSpec& spec, std::vector<double> proba
 void store_priors(const std::filesystem::path& path, const std::vector<double>& priors) {
   const WeightFileReader file(path);
   if (!file.state_names().empty())
-    fail(ErrorKind::usage, "storing class shares in ", path.string(), ": it is the checkpoint of a training that can go on\n  give the model itself, best.h5");
+    fail(ErrorKind::usage, "storing class shares in ", path.string(),
+         ": it is the checkpoint of a training that can go on\n  give the model itself, best.h5");
   Model model(read_spec(file), open_device({DeviceKind::cpu}));
   load_weights(model.params, file);
   set_priors(model.spec, priors);

@@ -45,9 +45,17 @@ bool finite(const metrics::Predictions& p) {
 }
 
 std::string sentence(const SafetyRail& r) {
-  std::string text = fmt::format("validation AUC {:.4f} before and {:.4f} after ({}), log loss {:.4f} before and {:.4f} after, a difference of {:+.4f} with a standard error of {:.4f} over {} patients ({}): ", r.auc_before,
-                                 r.auc_after, r.auc_holds ? "not lower" : r.auc_after < r.auc_before ? "lower" : "undefined", r.log_loss_before, r.log_loss_after, r.difference, r.standard_error, r.patients,
-                                 r.log_loss_holds ? "not higher beyond the noise" : std::isfinite(r.difference) && std::isfinite(r.standard_error) ? "higher beyond the noise" : "undefined");
+  std::string text = fmt::format(
+      "validation AUC {:.4f} before and {:.4f} after ({}), log loss {:.4f} before and {:.4f} after, a difference of {:+.4f} with a "
+      "standard error of {:.4f} over {} patients ({}): ",
+      r.auc_before, r.auc_after,
+      r.auc_holds                  ? "not lower"
+      : r.auc_after < r.auc_before ? "lower"
+                                   : "undefined",
+      r.log_loss_before, r.log_loss_after, r.difference, r.standard_error, r.patients,
+      r.log_loss_holds                                                 ? "not higher beyond the noise"
+      : std::isfinite(r.difference) && std::isfinite(r.standard_error) ? "higher beyond the noise"
+                                                                       : "undefined");
   return text + (r.kept() ? "fine-tuning is kept" : "the model before fine-tuning is kept");
 }
 
@@ -55,7 +63,8 @@ std::string sentence(const SafetyRail& r) {
 
 SafetyRail safety_rail(const Contender& before, const Contender& after) {
   const metrics::Predictions &a = before.validation, &b = after.validation;
-  REQUIRE_THAT(a.labels == b.labels && a.classes == b.classes && a.patients == b.patients, "comparing models before and after fine-tuning: they were not shown the same images");
+  REQUIRE_THAT(a.labels == b.labels && a.classes == b.classes && a.patients == b.patients,
+               "comparing models before and after fine-tuning: they were not shown the same images");
   SafetyRail r{.auc_before = before.auc, .auc_after = after.auc};
   r.log_loss_before = r.log_loss_after = r.difference = r.standard_error = metrics::kUndefined;
   const metrics::Groups groups = a.patients.empty() ? metrics::each_alone(a.size()) : metrics::group_by(a.patients);
@@ -75,9 +84,18 @@ SafetyRail safety_rail(const Contender& before, const Contender& after) {
 
 nlohmann::ordered_json to_json(const SafetyRail& r) {
   const auto number = [](double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(nullptr); };
-  return {{"auc_before", number(r.auc_before)}, {"auc_after", number(r.auc_after)}, {"auc_holds", r.auc_holds}, {"log_loss_before", number(r.log_loss_before)}, {"log_loss_after", number(r.log_loss_after)},
-          {"log_loss_difference", number(r.difference)}, {"log_loss_standard_error", number(r.standard_error)}, {"patients", r.patients}, {"log_loss_holds", r.log_loss_holds},
-          {"rule", "kept when the AUC is not lower and the log loss, each model at its own temperature, is not higher by more than one standard error of the paired difference by patient"}};
+  return {{"auc_before", number(r.auc_before)},
+          {"auc_after", number(r.auc_after)},
+          {"auc_holds", r.auc_holds},
+          {"log_loss_before", number(r.log_loss_before)},
+          {"log_loss_after", number(r.log_loss_after)},
+          {"log_loss_difference", number(r.difference)},
+          {"log_loss_standard_error", number(r.standard_error)},
+          {"patients", r.patients},
+          {"log_loss_holds", r.log_loss_holds},
+          {"rule",
+           "kept when the AUC is not lower and the log loss, each model at its own temperature, is not higher by more than one standard "
+           "error of the paired difference by patient"}};
 }
 
 }  // namespace ptrain

@@ -27,7 +27,7 @@ struct SafetyRail {
   double difference = 0, standard_error = 0;  // of the log loss, after − before
   size_t patients = 0;                        // without patients the number of images
   bool auc_holds = false, log_loss_holds = false;
-  std::string why = {};                       // a sentence with these numbers
+  std::string why = {};  // a sentence with these numbers
 
   bool kept() const { return auc_holds && log_loss_holds; }
 };

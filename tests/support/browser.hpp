@@ -37,7 +37,8 @@ inline nlohmann::json measure(const std::filesystem::path& folder, std::string h
   std::ofstream(folder / "page.html", std::ios::binary) << html;
   std::ofstream(folder / "frame.html")
       << "<!DOCTYPE html><body style='margin:0'><iframe src='page.html' style='border:0;width:" << width
-      << "px;height:900px'></iframe><script>onmessage=e=>{document.body.setAttribute('data-result',JSON.stringify(e.data))}</script></body>";
+      << "px;height:900px'></iframe><script>onmessage=e=>{document.body.setAttribute('data-result',JSON.stringify(e.data))}</script></"
+         "body>";
   const Finished f = run({browser(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                           "--user-data-dir=" + (folder / "profile").string(), "--virtual-time-budget=10000",
                           concat("--window-size=", std::max(width, 500), ",1000"), "--dump-dom",

@@ -18,7 +18,10 @@ void make_three(const fs::path& dir, size_t train, size_t test) {
     for (const char* label : {"NORMAL", "PNEUMONIA"})
       for (const auto& file : fs::directory_iterator(sample() / "chest_xray" / part / label)) {
         const std::string name = file.path().filename().string();
-        films[std::string(label) == "NORMAL" ? label : name.find("bacteria") != std::string::npos ? "bacteria" : "virus"].push_back(file.path());
+        films[std::string(label) == "NORMAL"               ? label
+              : name.find("bacteria") != std::string::npos ? "bacteria"
+                                                           : "virus"]
+            .push_back(file.path());
       }
     for (auto& [label, files] : films) {
       std::sort(files.begin(), files.end());
@@ -29,10 +32,8 @@ void make_three(const fs::path& dir, size_t train, size_t test) {
 }
 
 std::vector<std::string> quick(const fs::path& data, const fs::path& out, std::vector<std::string> more = {}) {
-  std::vector<std::string> a{"experiment", "--data", data.string(), "--out", out.string(), "--weights", "formula", "--nets", "mobilenet_v2", "--image-size", "64", "--batch", "8", "--epochs", "1", "--fine-tune-epochs", "1",
-                             "--fine-tune-lr", "1e-4", "--dense", "8", "--dropout", "0.2", "--quiet"};
-  a.insert(a.end(), more.begin(), more.end());
-  return a;
+  more.insert(more.begin(), {"--weights", "formula", "--nets", "mobilenet_v2"});
+  return quick_experiment("experiment", data, out, more);
 }
 
 }  // namespace
@@ -53,7 +54,9 @@ TEST_CASE("an experiment of three classes reports means and each class") {
     for (const Json& one : e["per_class"])
       for (const char* metric : {"sensitivity", "specificity", "auc", "average_precision"}) CHECK(one.contains(metric));
     CHECK(e["confusion"].size() == 3);
-    for (const char* metric : {"accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "mcc", "brier", "log_loss", "ece_confidence"}) CHECK_MESSAGE(e[metric].is_number(), metric);
+    for (const char* metric :
+         {"accuracy", "balanced_accuracy", "auc", "average_precision", "f1", "mcc", "brier", "log_loss", "ece_confidence"})
+      CHECK_MESSAGE(e[metric].is_number(), metric);
     double mean = 0;
     for (const Json& one : e["per_class"]) mean += one["auc"].get<double>() / 3;
     CHECK(e["auc"].get<double>() == doctest::Approx(mean).epsilon(1e-12));
@@ -67,12 +70,15 @@ TEST_CASE("an experiment of three classes reports means and each class") {
   CHECK(j["audit"]["shortcut"]["auc"].is_number());
 
   const std::string html = read_file(temp / "run/report.html");
-  for (const char* there : {"decided<br>bacteria", "is virus", "Each class against all others, test", "Each class against all others, validation", "mean sensitivity", "figure-confusion_test", "figure-reliability_test", "figure-roc"})
+  for (const char* there :
+       {"decided<br>bacteria", "is virus", "Each class against all others, test", "Each class against all others, validation",
+        "mean sensitivity", "figure-confusion_test", "figure-reliability_test", "figure-roc"})
     CHECK_MESSAGE(html.find(there) != std::string::npos, there);
   CHECK(html.find(">nan") == std::string::npos);
 
   const fs::path film = fs::directory_iterator(temp / "data/test/virus")->path();
-  const Finished p = run_ptrain({"predict", "--model", (temp / "run/best.h5").string(), film.string(), "--json", "--quiet", "--prior-shift=0.5,0.25,0.25"});
+  const Finished p = run_ptrain(
+      {"predict", "--model", (temp / "run/best.h5").string(), film.string(), "--json", "--quiet", "--prior-shift=0.5,0.25,0.25"});
   CHECK(Json::parse(p.out)[0]["probabilities"].size() == 3);
   CHECK(Json::parse(p.out)[0]["prior_shift"]["shares"]["NORMAL"] == 0.5);
 }
@@ -100,8 +106,9 @@ TEST_CASE("an experiment takes pictures of every kind and names the one that is 
   make_data(temp / "data/train", 10);
   make_data(temp / "data/test", 4, "test");
   const fs::path normal = temp / "data/train/NORMAL", pneumonia = temp / "data/train/PNEUMONIA";
-  write_bytes(normal / "IM-9001-0001.png", png(picture(90, 120, 1, 1)));                                                                    // grey
-  write_bytes(normal / "IM-9002-0001.png", png(80, 70, {.bits = 16, .colour = 0}, [](int64_t y, int64_t x, int) { return uint32_t(y * 700 + x * 50); }));  // 16 bits
+  write_bytes(normal / "IM-9001-0001.png", png(picture(90, 120, 1, 1)));  // grey
+  write_bytes(normal / "IM-9002-0001.png",
+              png(80, 70, {.bits = 16, .colour = 0}, [](int64_t y, int64_t x, int) { return uint32_t(y * 700 + x * 50); }));  // 16 bits
   write_bytes(pneumonia / "person9003_virus_1.jpeg", jpeg(picture(100, 90, 4, 2), {.stored = "CMYK"}));
   write_bytes(pneumonia / "person9004_virus_1.bmp", bmp(picture(70, 75, 3, 3)));
   const Finished good = run_ptrain(quick(temp / "data", temp / "good"));

@@ -22,13 +22,6 @@ void make_parts(const fs::path& dir, size_t train, size_t test) {
     }
 }
 
-Options quick(const std::string& command, const fs::path& data, const fs::path& out, Options more = {}) {
-  Options a{command, "--data", data.string(), "--out", out.string(), "--image-size", "64", "--batch", "8", "--epochs", "1", "--fine-tune-epochs", "1", "--fine-tune-lr", "1e-4", "--dense", "8", "--dropout", "0.2",
-            "--quiet"};
-  a.insert(a.end(), more.begin(), more.end());
-  return a;
-}
-
 nlohmann::json json_of(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
 size_t lines(const fs::path& path) {
   const std::string text = read_file(path);
@@ -47,7 +40,7 @@ TEST_CASE("an experiment compares chooses fine-tunes and evaluates once") {
   const TempDir temp;
   make_parts(temp / "data", 14, 5);
   const fs::path run = temp / "run";
-  const Options options = quick("experiment", temp / "data", run, {"--weights", "formula", "--nets", "mobilenet_v2,vgg16", "--operating-point", "sens=0.9"});
+  const Options options = quick_experiment("experiment", temp / "data", run, {"--weights", "formula", "--nets", "mobilenet_v2,vgg16", "--operating-point", "sens=0.9"});
   const Finished f = run_ptrain(options);
   INFO(f.err);
   REQUIRE(f.code == 0);
@@ -91,6 +84,7 @@ TEST_CASE("an experiment compares chooses fine-tunes and evaluates once") {
   REQUIRE(again.code == 0);
   CHECK(json_of(run / "report.json")["test"] == j["test"]);
   CHECK(lines(run / "best.ledger.jsonl") == 3);  // two by `evaluate --part val`
+  CHECK(json_of(run / "report.json")["test_note"].get<std::string>().find("used once") != std::string::npos);  // these are no use of the test part
 }
 
 TEST_CASE("an experiment without a test part and with missing weights says so") {
@@ -98,7 +92,7 @@ TEST_CASE("an experiment without a test part and with missing weights says so") 
   make_data(temp / "data", 12);
   fs::create_directories(temp / "W");
   fs::copy_file(sample() / "mobilenet_v2.h5", temp / "W/mobilenet_v2.h5");
-  const Finished f = run_ptrain(quick("experiment", temp / "data", temp / "run", {"--weights-dir", (temp / "W").string(), "--nets", "mobilenet_v2,resnet50", "--fine-tune-epochs", "0", "--json"}));
+  const Finished f = run_ptrain(quick_experiment("experiment", temp / "data", temp / "run", {"--weights-dir", (temp / "W").string(), "--nets", "mobilenet_v2,resnet50", "--fine-tune-epochs", "0", "--json"}));
   INFO(f.err);
   REQUIRE(f.code == 0);
   const nlohmann::json j = nlohmann::json::parse(f.out);
@@ -108,8 +102,8 @@ TEST_CASE("an experiment without a test part and with missing weights says so") 
   CHECK(j["compare"]["nets"][1]["get"].get<std::string>() == "tools/fetch-weights --out " + (temp / "W").string() + " resnet50");
   CHECK(j["compare"]["nets"][0]["kind"] == "pretrained");
   CHECK_FALSE(j.contains("fine_tune"));
-  refused(run_ptrain(quick("compare", temp / "data", temp / "none", {"--nets", "resnet50"})), 4, "none of them has weights");
-  CHECK(run_ptrain(quick("compare", temp / "data", temp / "none", {"--nets", "resnet50"})).err.find("tools/fetch-weights resnet50") != std::string::npos);
+  refused(run_ptrain(quick_experiment("compare", temp / "data", temp / "none", {"--nets", "resnet50"})), 4, "none of them has weights");
+  CHECK(run_ptrain(quick_experiment("compare", temp / "data", temp / "none", {"--nets", "resnet50"})).err.find("tools/fetch-weights resnet50") != std::string::npos);
 }
 
 TEST_CASE("--conv reaches the trainings of compare, fine-tune and experiment") {
@@ -117,14 +111,14 @@ TEST_CASE("--conv reaches the trainings of compare, fine-tune and experiment") {
   make_data(temp / "data", 10);
   const auto said = [&](const std::string& conv) {
     const fs::path out = temp / conv;
-    REQUIRE(run_ptrain(quick("compare", temp / "data", out, {"--weights", "formula", "--nets", "vgg16", "--conv", conv})).code == 0);
+    REQUIRE(run_ptrain(quick_experiment("compare", temp / "data", out, {"--weights", "formula", "--nets", "vgg16", "--conv", conv})).code == 0);
     return read_predictions(out / "nets/vgg16/predictions_val.csv").predictions.probabilities;
   };
   const std::vector<double> direct = said("direct"), winograd = said("winograd");
   CHECK(direct != winograd);  // other sums
   CHECK(difference(direct, winograd, 1e-3, 0) == "");
   for (const Options& more : {Options{"compare", "--weights", "formula"}, {"experiment", "--weights", "formula"}, {"fine-tune", "--from", (temp / "direct/nets/vgg16/best.h5").string()}}) {
-    Options o = quick(more[0], temp / "data", temp / "refused", {more[1], more[2], "--conv", "fast"});
+    Options o = quick_experiment(more[0], temp / "data", temp / "refused", {more[1], more[2], "--conv", "fast"});
     refused(run_ptrain(o), 2, "fast");
   }
 }
@@ -134,7 +128,7 @@ TEST_CASE("fine-tune goes on from a run with its split and keeps what is better"
   make_parts(temp / "data", 14, 3);
   Options train = quick_training(temp / "data", temp / "run", {"--fraction", "0.5", "--fine-tune-epochs", "0"});
   REQUIRE(run_ptrain(train).code == 0);
-  const Finished f = run_ptrain(quick("fine-tune", temp / "data", temp / "tuned", {"--from", (temp / "run").string(), "--json"}));
+  const Finished f = run_ptrain(quick_experiment("fine-tune", temp / "data", temp / "tuned", {"--from", (temp / "run").string(), "--json"}));
   INFO(f.err);
   REQUIRE(f.code == 0);
   const nlohmann::json j = nlohmann::json::parse(f.out);
@@ -153,10 +147,10 @@ TEST_CASE("fine-tune goes on from a run with its split and keeps what is better"
   CHECK(count(after, "unused") == 0);
   CHECK(count(after, "val") == count(before, "val"));
   // A rate that wrecks the net is caught by the rail.
-  const Finished wrecked = run_ptrain(quick("fine-tune", temp / "data", temp / "wrecked", {"--from", (temp / "run/best.h5").string(), "--optimizer", "sgd", "--fine-tune-lr", "300", "--json"}));
+  const Finished wrecked = run_ptrain(quick_experiment("fine-tune", temp / "data", temp / "wrecked", {"--from", (temp / "run/best.h5").string(), "--optimizer", "sgd", "--fine-tune-lr", "300", "--json"}));
   if (wrecked.code == 0) CHECK((nlohmann::json::parse(wrecked.out)["kept"] == false || nlohmann::json::parse(wrecked.out)["after"]["auc"] >= nlohmann::json::parse(wrecked.out)["before"]["auc"]));
   else CHECK(wrecked.code == 6);
-  refused(run_ptrain(quick("fine-tune", temp / "data", temp / "run", {"--from", (temp / "run").string()})), 2, "folder of the model itself");
+  refused(run_ptrain(quick_experiment("fine-tune", temp / "data", temp / "run", {"--from", (temp / "run").string()})), 2, "folder of the model itself");
 }
 
 TEST_CASE("a planted duplicate and a patient in two parts and a test folder for validation are leaks") {
@@ -174,13 +168,13 @@ TEST_CASE("a planted duplicate and a patient in two parts and a test folder for 
   const auto all_refuse = [&](const std::string& text) {
     refused(check(), 7, text);
     refused(run_ptrain(quick_training(temp / "data", temp / "run1")), 7, "test part");
-    refused(run_ptrain(quick("experiment", temp / "data", temp / "run2", {"--weights", "formula", "--nets", "mobilenet_v2"})), 7, text);
-    refused(run_ptrain(quick("compare", temp / "data", temp / "run3", {"--weights", "formula", "--nets", "mobilenet_v2"})), 7, "test part");
+    refused(run_ptrain(quick_experiment("experiment", temp / "data", temp / "run2", {"--weights", "formula", "--nets", "mobilenet_v2"})), 7, text);
+    refused(run_ptrain(quick_experiment("compare", temp / "data", temp / "run3", {"--weights", "formula", "--nets", "mobilenet_v2"})), 7, "test part");
   };
 
   fs::copy_file(first(test), train / "person9999_virus_1.jpeg");  // the same bytes under another patient's name
   all_refuse("have the same bytes");
-  const Finished f = run_ptrain(quick("experiment", temp / "data", temp / "run2", {"--weights", "formula", "--nets", "mobilenet_v2", "--override-lock"}));
+  const Finished f = run_ptrain(quick_experiment("experiment", temp / "data", temp / "run2", {"--weights", "formula", "--nets", "mobilenet_v2", "--override-lock"}));
   INFO(f.err);
   CHECK(f.code == 0);
   CHECK(read_file(temp / "run2/log.txt").find("WARNING: --override-lock") != std::string::npos);
@@ -203,7 +197,7 @@ TEST_CASE("a planted duplicate and a patient in two parts and a test folder for 
   refused(run_ptrain(quick_training(temp / "data", temp / "run5", {"--split", (temp / "split.csv").string()})), 7, "test part");
   refused(run_ptrain({"check", data, "--split", (temp / "split.csv").string()}), 7, "test part");
   for (const char* command : {"compare", "experiment"})
-    refused(run_ptrain(quick(command, temp / "data", temp / "run6", {"--weights", "formula", "--nets", "mobilenet_v2", "--split", (temp / "split.csv").string()})), 7, "test part");
+    refused(run_ptrain(quick_experiment(command, temp / "data", temp / "run6", {"--weights", "formula", "--nets", "mobilenet_v2", "--split", (temp / "split.csv").string()})), 7, "test part");
   // The test folder under the name of val/.
   fs::copy(temp / "data/test", temp / "data/val", fs::copy_options::recursive);
   all_refuse("test");
@@ -215,7 +209,7 @@ TEST_CASE("fine-tuning refuses a test part that is in training or that the model
   REQUIRE(run_ptrain(quick_training(temp / "data", temp / "run", {"--fine-tune-epochs", "0", "--epochs", "1"})).code == 0);
   const auto tune = [&](const fs::path& data, const std::string& out, Options more = {}) {
     more.insert(more.begin(), {"--from", (temp / "run").string()});
-    return run_ptrain(quick("fine-tune", data, temp / out, more));
+    return run_ptrain(quick_experiment("fine-tune", data, temp / out, more));
   };
   REQUIRE(tune(temp / "data", "good").code == 0);
 

@@ -89,12 +89,14 @@ TEST_CASE("class shares are given, estimated, stored and taken out") {
   const Finished csv = run_ptrain({"predict", "--model", t.model(), t.films(), "--csv", "--quiet"});
   CHECK(parse_csv(csv.out, "predict").at(1).at(7) == "0.8 0.2");
   CHECK(csv.err == "");
-  const Finished explained = run_ptrain({"explain", "--model", t.model(), plain[0]["path"].get<std::string>(), "--out", (t.temp / "maps").string(), "--class", "PNEUMONIA", "--json", "--quiet"});
+  const Finished explained = run_ptrain({"explain", "--model", t.model(), plain[0]["path"].get<std::string>(), "--out",
+                                         (t.temp / "maps").string(), "--class", "PNEUMONIA", "--json", "--quiet"});
   CHECK(close(Json::parse(explained.out)[0]["probability"].get<double>(), of(adjusted, "PNEUMONIA")[0], 1e-4, 0));
 
   // An exported model says the same.
   REQUIRE(run_ptrain({"export", t.model(), "--format", "keras", "--out", (t.temp / "m.keras").string()}).code == 0);
-  const Finished back = run({bin("ptrain-convert").string(), (t.temp / "m.keras").string(), "--out", (t.temp / "back.h5").string(), "--classes", "NORMAL,PNEUMONIA"});
+  const Finished back = run({bin("ptrain-convert").string(), (t.temp / "m.keras").string(), "--out", (t.temp / "back.h5").string(),
+                             "--classes", "NORMAL,PNEUMONIA"});
   INFO(back.err);
   REQUIRE(back.code == 0);
   const Json exported = Json::parse(run_ptrain({"predict", "--model", (t.temp / "back.h5").string(), t.films(), "--json", "--quiet"}).out);
@@ -134,7 +136,8 @@ TEST_CASE("a threshold that is a probability stays where it is") {
 TEST_CASE("shares that are none are refused before anything is changed") {
   const Trained t;
   const std::string before = read_file(t.model());
-  for (const char* bad : {"--prior-shift=0.5", "--prior-shift=0.5,0.6", "--prior-shift=0,1", "--prior-shift=nan,0.5", "--prior-shift=-0.5,1.5", "--prior-shift=0.2,0.3,0.5", "--prior-shift=often", "--prior-shift=0.5,0.5x"}) {
+  for (const char* bad : {"--prior-shift=0.5", "--prior-shift=0.5,0.6", "--prior-shift=0,1", "--prior-shift=nan,0.5",
+                          "--prior-shift=-0.5,1.5", "--prior-shift=0.2,0.3,0.5", "--prior-shift=often", "--prior-shift=0.5,0.5x"}) {
     const Finished f = t.predict({bad, "--store"});
     INFO(bad, f.err);
     CHECK(f.code == 2);
@@ -145,7 +148,8 @@ TEST_CASE("shares that are none are refused before anything is changed") {
   CHECK(few.code == 3);
   CHECK(few.err.find("at least 20") != std::string::npos);
   CHECK(run_ptrain({"predict", "--model", t.model(), t.films() + "/NORMAL", "--prior-shift"}).err.find("WARNING") != std::string::npos);
-  const Finished checkpoint = run_ptrain({"predict", "--model", (t.temp / "run/last.h5").string(), t.films(), "--prior-shift=0.5,0.5", "--store"});
+  const Finished checkpoint =
+      run_ptrain({"predict", "--model", (t.temp / "run/last.h5").string(), t.films(), "--prior-shift=0.5,0.5", "--store"});
   CHECK(checkpoint.code == 2);
   CHECK(checkpoint.err.find("best.h5") != std::string::npos);
   CHECK(read_file(t.model()) == before);

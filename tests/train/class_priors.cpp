@@ -1,14 +1,19 @@
 // The class shares that a model is for: what its training saw, what is changed, and what a file may say.
+#include "train/class_priors.hpp"
 #include "layers/formula.hpp"
 #include "tests/support/support.hpp"
-#include "train/class_priors.hpp"
 #include "train/class_weights.hpp"
 
 namespace ptrain::test {
 namespace {
 
 ModelSpec spec(std::vector<std::string> classes, const std::string& point, int positive) {
-  ModelSpec s{.net = "mobilenet_v2", .height = 32, .width = 32, .head = {.dense = {4}, .dropout = {0}, .l2 = 0}, .classes = std::move(classes), .positive = positive};
+  ModelSpec s{.net = "mobilenet_v2",
+              .height = 32,
+              .width = 32,
+              .head = {.dense = {4}, .dropout = {0}, .l2 = 0},
+              .classes = std::move(classes),
+              .positive = positive};
   s.head.classes = int64_t(s.classes.size()), s.operating_point = point;
   return s;
 }
@@ -19,7 +24,8 @@ TEST_CASE("the shares that a training saw are counts times weights") {
   const std::vector<int64_t> counts{1341, 3875};
   const std::vector<std::string> names{"a", "b"};
   CHECK(seen_priors(counts, class_weights("auto", counts, names)) == std::vector<double>{0.5, 0.5});
-  CHECK(difference(seen_priors(counts, class_weights("none", counts, names)), std::vector<double>{1341.0 / 5216, 3875.0 / 5216}, 1e-12, 0) == "");
+  CHECK(difference(seen_priors(counts, class_weights("none", counts, names)), std::vector<double>{1341.0 / 5216, 3875.0 / 5216}, 1e-12,
+                   0) == "");
   CHECK(difference(seen_priors(counts, std::vector<float>{2, 1}), std::vector<double>{2682.0 / 6557, 3875.0 / 6557}, 1e-12, 0) == "");
   CHECK(seen_priors(counts, std::vector<float>{0, 1}).empty());
   CHECK(training_priors(spec({"a", "b", "c"}, "", 2)) == std::vector<double>(3, 1.0 / 3));
@@ -71,7 +77,8 @@ TEST_CASE("three classes are adjusted and a file keeps what was stored") {
   store_priors(temp / "m.h5", {});
   CHECK_FALSE(WeightFileReader(temp / "m.h5").has_attribute("priors"));
 
-  for (const std::vector<double>& bad : {std::vector<double>{0.5, 0.5}, {0.5, 0.5, 0.5}, {0, 0.5, 0.5}, {std::nan(""), 0.5, 0.5}, {-0.5, 1, 0.5}}) {
+  for (const std::vector<double>& bad :
+       {std::vector<double>{0.5, 0.5}, {0.5, 0.5, 0.5}, {0, 0.5, 0.5}, {std::nan(""), 0.5, 0.5}, {-0.5, 1, 0.5}}) {
     Model broken = load_model(temp / "m.h5", memory);
     broken.spec.priors = bad;
     save_model(broken, temp / "bad.h5");

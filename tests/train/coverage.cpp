@@ -4,6 +4,7 @@
 
 #include "kernels/error.hpp"
 #include "tests/support/support.hpp"
+#include "tests/train/simulations.hpp"
 #include "train/metrics/bootstrap.hpp"
 #include "train/metrics/calibration_error.hpp"
 #include "train/metrics/confusion.hpp"
@@ -19,16 +20,8 @@
 namespace ptrain::metrics {
 namespace {
 
+using namespace test;
 using statistics::RandomStream;
-
-double four_errors(double p, int n) { return 4 * std::sqrt(p * (1 - p) / n); }
-double normal(RandomStream& r) { return statistics::normal_quantile(r.unit()); }
-double separation(double auc) { return std::sqrt(2.0) * statistics::normal_quantile(auc); }  // of two normal distributions with sd 1
-
-struct Sample {
-  std::vector<int32_t> labels;
-  std::vector<double> scores;
-};
 
 }  // namespace
 

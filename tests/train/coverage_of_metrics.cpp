@@ -1,26 +1,22 @@
-// Coverage by simulation, continued (coverage.cpp): paired differences, the metrics that only the bootstrap gives intervals, and the test of
-// a prior shift.
+// Coverage by simulation, continued (coverage.cpp): paired differences, the metrics that only the bootstrap gives intervals, and the test
+// of a prior shift.
+#include <map>
+
 #include "tests/support/support.hpp"
+#include "tests/train/simulations.hpp"
 #include "train/metrics/binary_statistics.hpp"
 #include "train/metrics/bootstrap.hpp"
 #include "train/metrics/delong.hpp"
 #include "train/prior_shift.hpp"
+#include "train/report/bands.hpp"
 #include "train/statistics/normal.hpp"
 #include "train/statistics/random.hpp"
 
 namespace ptrain::metrics {
 namespace {
 
+using namespace test;
 using statistics::RandomStream;
-
-double four_errors(double p, int n) { return 4 * std::sqrt(p * (1 - p) / n); }
-double normal(RandomStream& r) { return statistics::normal_quantile(r.unit()); }
-double separation(double auc) { return std::sqrt(2.0) * statistics::normal_quantile(auc); }
-
-struct Sample {
-  std::vector<int32_t> labels;
-  std::vector<double> scores;
-};
 
 // A calibrated model, a little too sure of itself: labels are drawn from the scores before they are sharpened.
 Sample drawn(uint32_t stream, uint32_t s, size_t n) {
@@ -72,7 +68,8 @@ TEST_CASE("bootstrap intervals of the other metrics cover them") {
   for (uint32_t s = 0; s < kSimulations; ++s) {
     const Sample x = drawn(52, s, kImages);
     const BinaryStatistics compute(x.labels, x.scores, 0.5);
-    const auto results = bootstrap(each_alone(kImages), kMetrics, [&](auto times, auto to) { compute(times, to); }, {.replicates = 300, .seed = s});
+    const auto results =
+        bootstrap(each_alone(kImages), kMetrics, [&](auto times, auto to) { compute(times, to); }, {.replicates = 300, .seed = s});
     for (size_t m = 0; m < kMetrics; ++m) covered[m] += results[m].percentile.contains(truth[m]);
   }
   for (size_t m = 0; m < kMetrics; ++m) {
@@ -82,6 +79,37 @@ TEST_CASE("bootstrap intervals of the other metrics cover them") {
     CAPTURE(truth[m]);
     CHECK(covered[m] / double(kSimulations) > 0.935 - four_errors(0.95, kSimulations));
     CHECK(covered[m] / double(kSimulations) < 0.955 + four_errors(0.95, kSimulations));
+  }
+}
+
+TEST_CASE("the bands of ROC and precision-recall cover the curves at each place") {
+  constexpr int kSimulations = 240, kReplicates = 200, kImages = 240;
+  const double shift = separation(0.88), positives = 0.6;
+  const std::vector<int> places{10, 20, 50, 80};  // hundredths
+  std::map<int, int> roc, precision;
+  for (uint32_t s = 0; s < kSimulations; ++s) {
+    RandomStream r(6, Purpose::test, 54, s);
+    Sample x;
+    for (int i = 0; i < kImages; ++i) {
+      x.labels.push_back(i < positives * kImages);
+      x.scores.push_back(normal(r) + shift * x.labels.back());
+    }
+    const report::Band a = report::roc_band(x.labels, x.scores, {}, kReplicates, s), b = report::precision_recall_band(x.labels, x.scores, {}, kReplicates, s);
+    for (const int place : places) {
+      const double at = place / 100.0;
+      const double sensitivity = statistics::normal_cdf(shift + statistics::normal_quantile(at));            // at this share of false positives
+      const double false_positives = statistics::normal_cdf(statistics::normal_quantile(at) - shift);  // at this recall
+      const double ppv = positives * at / (positives * at + (1 - positives) * false_positives);
+      roc[place] += a.low[size_t(place)] <= sensitivity && sensitivity <= a.high[size_t(place)];
+      precision[place] += b.low[size_t(place)] <= ppv && ppv <= b.high[size_t(place)];
+    }
+  }
+  for (const int place : places) {
+    CAPTURE(place);
+    for (const int covered : {roc[place], precision[place]}) {  // at 0.1 and 0.8 the bootstrap alone covers 0.30 and 0.82: there curves are at 1
+      CHECK(covered / double(kSimulations) > 0.935 - four_errors(0.95, kSimulations));
+      CHECK(covered / double(kSimulations) <= 1);
+    }
   }
 }
 

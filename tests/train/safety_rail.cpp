@@ -1,10 +1,10 @@
 // The rule that keeps or drops a fine-tuned model: both ways, at its edge, and for what is not finite.
+#include "train/safety_rail.hpp"
 #include "tests/support/support.hpp"
 #include "train/decision.hpp"
 #include "train/metrics/bootstrap.hpp"
 #include "train/metrics/probability.hpp"
 #include "train/metrics/ranking.hpp"
-#include "train/safety_rail.hpp"
 #include "train/statistics/normal.hpp"
 #include "train/statistics/random.hpp"
 
@@ -97,11 +97,14 @@ TEST_CASE("the standard error is that of the bootstrap by patient and grows with
     return l;
   };
   const std::vector<double> old = losses(before), now = losses(after);
-  const metrics::BootstrapResult drawn = metrics::bootstrap(metrics::group_by(before.patients), 1, [&](auto times, auto values) {
-    double sum = 0, n = 0;
-    for (size_t i = 0; i < times.size(); ++i) sum += times[i] * (now[i] - old[i]), n += times[i];
-    values[0] = sum / n;
-  }, {.replicates = 4000})[0];
+  const metrics::BootstrapResult drawn = metrics::bootstrap(metrics::group_by(before.patients), 1,
+                                                            [&](auto times, auto values) {
+                                                              double sum = 0, n = 0;
+                                                              for (size_t i = 0; i < times.size(); ++i)
+                                                                sum += times[i] * (now[i] - old[i]), n += times[i];
+                                                              values[0] = sum / n;
+                                                            },
+                                                            {.replicates = 4000})[0];
   CHECK(by_patient.standard_error == doctest::Approx(drawn.se).epsilon(0.05));
   before.patients.clear(), after.patients.clear();
   CHECK(by_patient.standard_error == doctest::Approx(std::sqrt(3.0) * rail(before, after).standard_error).epsilon(0.01));

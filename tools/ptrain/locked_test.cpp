@@ -1,5 +1,6 @@
 #include "tools/ptrain/locked_test.hpp"
 
+#include <algorithm>
 #include <fstream>
 
 #include "data/data_hash.hpp"
@@ -67,7 +68,8 @@ LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem
   }
   t.evaluation = evaluate_at(p, spec, o.seed);
   t.prior_shift = prior_shift(p, spec);
-  t.note = fmt::format("{} images; this test part was used {} with models of this name (see the ledger)", p.size(), t.ledger.size() == 1 ? "once" : fmt::format("{} times", t.ledger.size()));
+  const auto uses = std::count_if(t.ledger.begin(), t.ledger.end(), [](const Json& line) { return line.value("part", "") == "test"; });
+  t.note = fmt::format("{} images; this test part was used {} with models of this name (see the ledger)", p.size(), uses == 1 ? "once" : fmt::format("{} times", uses));
   return t;
 }
 

@@ -12,6 +12,11 @@ namespace {
 
 constexpr size_t kPlaces = 101;
 
+// A curve is a proportion at each place: y, of n images.
+struct Reading {
+  std::span<double> y, n;
+};
+
 // Weighted counts of positive and negative images at or above each distinct score, from the highest down, beginning with (0, 0).
 struct Counts {
   std::vector<double> tp, fp;
@@ -42,45 +47,50 @@ class Sorted {
   std::vector<size_t> order_;
 };
 
-void read_roc(const Counts& c, std::span<double> y) {
+void read_roc(const Counts& c, Reading to) {
   const double positives = c.tp.back(), negatives = c.fp.back();
-  if (positives == 0 || negatives == 0) return std::fill(y.begin(), y.end(), std::nan(""));
+  std::fill(to.n.begin(), to.n.end(), positives);
+  if (positives == 0 || negatives == 0) return std::fill(to.y.begin(), to.y.end(), std::nan(""));
   size_t k = 0;
   for (size_t place = 0; place < kPlaces; ++place) {
     const double x = double(place) / double(kPlaces - 1) * negatives;
     while (k + 1 < c.fp.size() && c.fp[k + 1] <= x) ++k;  // the last point at or left of x: the top of a vertical run
     double tp = c.tp[k];
     if (k + 1 < c.fp.size() && x > c.fp[k]) tp += (c.tp[k + 1] - c.tp[k]) * (x - c.fp[k]) / (c.fp[k + 1] - c.fp[k]);
-    y[place] = tp / positives;
+    to.y[place] = tp / positives;
   }
 }
 
-void read_precision(const Counts& c, std::span<double> y) {
+void read_precision(const Counts& c, Reading to) {
   const double positives = c.tp.back();
-  if (positives == 0) return std::fill(y.begin(), y.end(), std::nan(""));
+  if (positives == 0) return std::fill(to.y.begin(), to.y.end(), std::nan(""));
   size_t k = 1;
   for (size_t place = 0; place < kPlaces; ++place) {
     const double wanted = std::max(double(place) / double(kPlaces - 1) * positives, 1e-9);
     while (k + 1 < c.tp.size() && c.tp[k] < wanted - 1e-9) ++k;
-    y[place] = c.tp[k] / (c.tp[k] + c.fp[k]);
+    to.n[place] = c.tp[k] + c.fp[k];
+    to.y[place] = c.tp[k] / to.n[place];
   }
 }
 
 Band band(std::span<const int32_t> labels, std::span<const double> scores, std::span<const std::string> patients, int replicates,
-          uint64_t seed, const std::function<void(const Counts&, std::span<double>)>& read) {
+          uint64_t seed, const std::function<void(const Counts&, Reading)>& read) {
   Band out;
   for (size_t i = 0; i < kPlaces; ++i) out.x.push_back(double(i) / double(kPlaces - 1));
   out.y.resize(kPlaces);
   const Sorted sorted(labels, scores);
   const std::vector<uint32_t> once(labels.size(), 1);
-  read(sorted.counts(once), out.y);
+  std::vector<double> n(kPlaces), unused(kPlaces);
+  read(sorted.counts(once), {out.y, n});
   const metrics::Groups groups = patients.empty() ? metrics::each_alone(labels.size()) : metrics::group_by(patients);
   const auto results =
-      metrics::bootstrap(groups, kPlaces, [&](std::span<const uint32_t> times, std::span<double> y) { read(sorted.counts(times), y); },
+      metrics::bootstrap(groups, kPlaces, [&](std::span<const uint32_t> times, std::span<double> y) { read(sorted.counts(times), {y, unused}); },
                          {.replicates = replicates, .seed = seed});
-  for (const metrics::BootstrapResult& r : results) {
-    out.low.push_back(r.percentile.low);
-    out.high.push_back(r.percentile.high);
+  for (size_t i = 0; i < kPlaces; ++i) {
+    const int64_t images = std::isnan(out.y[i]) ? 0 : std::llround(n[i]);
+    const double successes = out.y[i] * double(images);  // not whole between two points of the ROC curve
+    out.low.push_back(std::min(results[i].percentile.low, metrics::wilson(int64_t(successes + 1e-6), images).low));
+    out.high.push_back(std::max(results[i].percentile.high, metrics::wilson(int64_t(std::ceil(successes - 1e-6)), images).high));
   }
   return out;
 }

@@ -9,7 +9,8 @@
 namespace ptrain::report {
 
 // A curve read at evenly spaced places from 0 to 1, with the 2.5 % and 97.5 % quantiles of the bootstrap by patient (by image where
-// patients are not known). Each place has its own interval: a whole curve leaves the band somewhere more often than in 5 % of cases.
+// patients are not known), and never less than Wilson's interval of the same counts: where a curve is at 1 every replicate is, which the
+// truth need not be. Each place has its own interval: a whole curve leaves the band somewhere more often than in 5 % of cases.
 struct Band {
   std::vector<double> x, y, low, high;  // low and high are NaN where there are too few images
 };

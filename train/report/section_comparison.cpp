@@ -151,7 +151,8 @@ std::string comparison_section(Page& page) {
       quality_table(run, nets, "train", "<b>Training images</b>, without augmentation: far better here than above means learnt by heart");
   out += "<h3>What they cost</h3>\n" + cost_table(run, nets) + pairs(page);
   if (const std::string net = text(run.all, "/choice/net"); !net.empty()) {
-    out += "<h3>The choice</h3>\n<p><b>" + escape(net) + "</b>: " + escape(text(run.all, "/choice/why")) + "</p>\n";
+    const std::string why = text(run.all, "/choice/why");
+    out += "<h3>The choice</h3>\n<p>" + (why.starts_with(net) ? "<b>" + escape(net) + "</b>" + escape(why.substr(net.size())) : "<b>" + escape(net) + "</b>: " + escape(why)) + "</p>\n";
     std::string tied;
     for (const Json& one : at(run.all, "/choice/tied"))
       if (one.is_string() && one != Json(net)) tied += (tied.empty() ? "" : ", ") + escape(one.get<std::string>());

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -17,10 +18,11 @@ std::string ledger_section(Page& page) {
   std::string out;
   if (const std::string note = text(all, "/test_note"); !note.empty()) out += "<p>" + escape(note) + "</p>\n";
   if (!ledger.is_array() || ledger.empty()) return out + absent("The ledger beside the model is empty: no evaluation of it was recorded.");
+  const auto uses = std::count_if(ledger.begin(), ledger.end(), [](const Json& line) { return text(line, "/part") == "test"; });
   out += fmt::format(
-      "<p>Every evaluation of the model is a line beside it (<code>best.ledger.jsonl</code>). There {} <b>{}</b>. A result is worth most "
+      "<p>Every evaluation of the model is a line beside it (<code>best.ledger.jsonl</code>). There {} <b>{}</b>; with a test part: <b>{}</b>. A result is worth most "
       "the first time: with every further look at the test part, choices can creep in.</p>\n",
-      ledger.size() == 1 ? "is" : "are", ledger.size());
+      ledger.size() == 1 ? "is" : "are", ledger.size(), uses);
   Table t{.titles = {"time", "part", "images", "AUC", "accuracy", "model", "data", "remarks"}, .rows = {}, .text_columns = 2};
   for (size_t i = 0; i < ledger.size(); ++i) {
     const std::string base = fmt::format("/ledger/{}", i);

@@ -82,6 +82,7 @@ std::string training_section(Page& page) {
       if (e.chosen)
         chosen = fmt::format("; epoch {} was chosen (validation loss {}, AUC {})", number_of, fixed(e.val_loss, 4), fixed(e.val_auc, 4));
     }
+    if (stage.front().stage == "fine-tune" && at(run.all, "/fine_tune/kept") == Json(false)) chosen += "; this model was not kept";
     list += fmt::format("<li><b>{}</b>: {} epoch{} in {}{}</li>", escape(stage.front().stage), stage.size(), stage.size() == 1 ? "" : "s",
                         duration(seconds), chosen);
   }
