@@ -112,13 +112,14 @@ __global__ void norm_backward_dx_kernel(RowShape s, float eps, Act act, const T*
   const int64_t c = first_channel<V>();
   if (c >= s.c) return;
   const Output<V> output = Output<V>::of(mean, gamma, inv_std, beta, c);
-  Floats<V> factor = load_or_ones<V>(gamma, c), shift = {}, slope = {};
+  Floats<V> factor = load_or_ones<V>(gamma, c), inv = load<V>(kTraining ? inv_std : variance, c), shift = {}, slope = {};
+  if constexpr (kTraining) shift = load<V>(totals, c), slope = load<V>(totals, s.c + c);
   for (int k = 0; k < V; ++k) {
-    const float inv = inv_std_of(inv_std, variance, eps, c + k);
-    factor.v[k] *= inv;
+    if constexpr (!kTraining) inv.v[k] = 1.f / sqrtf(inv.v[k] + eps);
+    factor.v[k] *= inv.v[k];
     if constexpr (kTraining) {
-      shift.v[k] = totals[c + k] / float(s.rows);
-      slope.v[k] = totals[s.c + c + k] * inv / float(s.rows);
+      shift.v[k] /= float(s.rows);
+      slope.v[k] = slope.v[k] * inv.v[k] / float(s.rows);
     }
   }
   for (int64_t row = first_row(); row < s.rows; row += row_step()) {
@@ -146,8 +147,8 @@ void norm_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaSt
     const T *x = t.x ? t.x.as<T>() : nullptr, *y = s.act == Act::none || kTraining ? nullptr : t.y.as<T>();
     const float* beta = kTraining && s.act != Act::none ? t.beta.as<float>() : nullptr;
     const void* dx = t.dx ? t.dx.buffer.data : nullptr;
-    const bool whole = s.c % kWide<T> == 0 && aligned({pointer(t.gamma), beta, t.mean.data, beta ? inv_std : nullptr});
-    with_width<kWide<T>>({x, y, t.dy.data, dx}, whole, [&]<int V>(std::integral_constant<int, V>) {
+    const bool whole = s.c % kPerChannel == 0 && aligned({pointer(t.gamma), beta, t.mean.data, inv_std, variance});
+    with_width<kPerChannel>({x, y, t.dy.data, dx}, whole, [&]<int V>(std::integral_constant<int, V>) {
       float* totals = nullptr;
       if (wants_sums) {
         const RowTiling tiling = sum_rows(s.rows, s.c, V);

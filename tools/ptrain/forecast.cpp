@@ -76,7 +76,7 @@ MemoryForecast forecast_memory(Model& model, Workers& workers, const FitOptions&
     int64_t weights = 0;
     for (const Param& p : model.params.list()) {
       const int64_t bytes = p.shape.size() * size_of(DType::float32);
-      weights += bytes * (p.trainable() ? 2 + o.optimizer.states() : 2);  // a gradient and the state, or a packed copy
+      weights += bytes * (p.trainable() ? 1 + o.optimizer.states() : 1);
     }
     f.weights = std::max(f.weights, weights);
     f.passes = std::max(f.passes, BaseRunner(model, workers, runner_options(model, o)).planned_bytes(o.batch));
@@ -85,7 +85,7 @@ MemoryForecast forecast_memory(Model& model, Workers& workers, const FitOptions&
 }
 
 std::string str(const MemoryForecast& f) {
-  return fmt::format("memory      about {:.0f} MiB: images {:.0f}, weights with gradients and optimizer {:.0f}, activations {:.0f}", mebibytes(f.total()), mebibytes(f.images), mebibytes(f.weights),
+  return fmt::format("memory      about {:.0f} MiB: images {:.0f}, weights and optimizer {:.0f}, activations and gradients {:.0f}", mebibytes(f.total()), mebibytes(f.images), mebibytes(f.weights),
                      mebibytes(f.passes));
 }
 

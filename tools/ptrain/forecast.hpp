@@ -16,8 +16,8 @@ std::string fastest_precision(Model&, Workers&, const Say&);
 // Memory of a training in bytes, from plans of its passes on the meta device.
 struct MemoryForecast {
   int64_t images = 0;   // decoded, in RAM
-  int64_t weights = 0;  // with the packed copies of frozen ones, gradients and the optimizer's state
-  int64_t passes = 0;   // activations, at the stage that needs most
+  int64_t weights = 0;  // with the optimizer's state
+  int64_t passes = 0;   // activations, gradients and packed weights, at the stage that needs most
   int64_t total() const { return images + weights + passes; }
 };
 MemoryForecast forecast_memory(Model&, Workers&, const FitOptions&, int64_t images_bytes);
