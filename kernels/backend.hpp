@@ -1,6 +1,7 @@
 // defines: Backend, the operations of one device
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,6 +26,12 @@ struct Into {
 class PackedWeights {
  public:
   virtual ~PackedWeights() = default;
+};
+
+// Work that was recorded once and can be given to the device again in one piece. It reads and writes the very buffers of then.
+class Recording {
+ public:
+  virtual ~Recording() = default;
 };
 
 // A frozen convolution with what follows it: y = act(scale · conv(x, w) + shift [+ residual]). Shape is ConvShape or DepthwiseShape.
@@ -76,6 +83,13 @@ class Backend {
   void download(Exec&, Buffer from, void* host);    // returns when the values are there
   void copy(Exec&, Buffer from, Buffer to);         // on the device, same type and size
 
+  // Whether the device can record. What `work` gives to this Exec is then recorded and not run, so it must not allocate, upload, download or
+  // wait; what the host decides in it is decided once, and what changes from time to time must lie in buffers. The scratch of the Exec is
+  // part of the recording. Error when something cannot be recorded: then nothing has happened on the device.
+  virtual bool records() const { return false; }
+  std::unique_ptr<Recording> record(Exec&, const std::function<void()>& work);
+  void replay(Exec&, const Recording&);
+
   // Convolution.
   void conv_forward(Exec&, const ConvShape&, Buffer x, Buffer w, Buffer y);
   void conv_backward_data(Exec&, const ConvShape&, Buffer dy, Buffer w, Into dx);
@@ -109,7 +123,8 @@ class Backend {
   void add_act(Exec&, Act, Buffer a, Buffer b, Buffer y);
   void add_scaled(Exec&, double factor, Buffer x, Buffer y);  // y += factor · x
   void scale_shift_act(Exec&, const ScaleShiftShape&, Buffer x, Buffer scale, Buffer shift, Buffer y);
-  void dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Into y);  // its own backward; samples: int32[rows]
+  // Its own backward. samples: int32[rows], epoch: int32[1].
+  void dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Buffer epoch, Into y);
   void cast(Exec&, Buffer x, Buffer y);
   void fill(Exec&, double value, Buffer y);
   void random_uniform(Exec&, uint64_t seed, uint32_t layer, double low, double high, Buffer y);  // Purpose::initial_weights
@@ -146,6 +161,8 @@ class Backend {
   virtual void do_upload(Exec&, const void* host, Buffer to) = 0;
   virtual void do_download(Exec&, Buffer from, void* host) = 0;
   virtual void do_copy(Exec&, Buffer from, Buffer to) = 0;
+  virtual std::unique_ptr<Recording> do_record(Exec&, const std::function<void()>& work);
+  virtual void do_replay(Exec&, const Recording&);
 
   virtual void do_conv_forward(Exec&, const ConvShape&, Buffer x, Buffer w, Buffer y) = 0;
   virtual void do_conv_backward_data(Exec&, const ConvShape&, Buffer dy, Buffer w, Into dx) = 0;
@@ -175,7 +192,7 @@ class Backend {
   virtual void do_add_act(Exec&, Act, Buffer a, Buffer b, Buffer y) = 0;
   virtual void do_add_scaled(Exec&, double factor, Buffer x, Buffer y) = 0;
   virtual void do_scale_shift_act(Exec&, const ScaleShiftShape&, Buffer x, Buffer scale, Buffer shift, Buffer y) = 0;
-  virtual void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Into y) = 0;
+  virtual void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Buffer epoch, Into y) = 0;
   virtual void do_cast(Exec&, Buffer x, Buffer y) = 0;
   virtual void do_fill(Exec&, double value, Buffer y) = 0;
   virtual void do_random_uniform(Exec&, uint64_t seed, uint32_t layer, double low, double high, Buffer y) = 0;

@@ -42,6 +42,12 @@ void Backend::copy(Exec& e, Buffer from, Buffer to) {
   if (from.size > 0) do_copy(e, from, to);
 }
 
+std::unique_ptr<Recording> Backend::record(Exec& e, const std::function<void()>& work) {
+  REQUIRE_THAT(records(), "record: ", name(), " records nothing");
+  return do_record(e, work);
+}
+void Backend::replay(Exec& e, const Recording& recording) { do_replay(e, recording); }
+
 void Backend::act_forward(Exec& e, Act act, Buffer x, Buffer y) {
   Check("act_forward").floating("x", x, x.size).is("y", y, x.dtype, x.size);
   do_act_forward(e, act, x, y);
@@ -69,11 +75,11 @@ void Backend::scale_shift_act(Exec& e, const ScaleShiftShape& s, Buffer x, Buffe
   do_scale_shift_act(e, s, x, scale, shift, y);
 }
 
-void Backend::dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Into y) {
+void Backend::dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Buffer epoch, Into y) {
   Check("dropout")
       .that(s.rate >= 0 && s.rate < 1, "the rate must lie in [0, 1)")
-      .floating("x", x, s.rows * s.c).is("samples", samples, DType::int32, s.rows).is("y", y.buffer, x.dtype, s.rows * s.c);
-  do_dropout(e, s, x, samples, y);
+      .floating("x", x, s.rows * s.c).is("samples", samples, DType::int32, s.rows).is("epoch", epoch, DType::int32, 1).is("y", y.buffer, x.dtype, s.rows * s.c);
+  do_dropout(e, s, x, samples, epoch, y);
 }
 
 void Backend::cast(Exec& e, Buffer x, Buffer y) {
@@ -171,7 +177,7 @@ void Backend::sum_squares(Exec& e, double factor, Buffer x, Into sum) {
 
 void Backend::optimizer_step(Exec& e, const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state) {
   check_slots("optimizer_step", slots, rule.states());
-  Check("optimizer_step").is("iterations", state.iterations, DType::int32, 1).optional("finite", state.finite, DType::int32, 1);
+  Check("optimizer_step").is("iterations", state.iterations, DType::int32, 1).optional("finite", state.finite, DType::int32, 1).optional("learning_rate", state.learning_rate, DType::float32, 1);
   do_optimizer_step(e, rule, slots, state);
 }
 
@@ -197,7 +203,9 @@ void Backend::augment(Exec& e, const AugmentShape& s, std::span<const AugmentIma
   Check("augment")
       .that(s.c == 1 || s.c == 3, "images have 1 or 3 channels")
       .that(int64_t(images.size()) == s.n, "one AugmentImage for each image")
-      .is("x", x, DType::uint8, s.n * s.h * s.w * s.c).floating("y", y, s.n * s.h * s.w * 3);
+      .that(s.stored == 0 || std::all_of(images.begin(), images.end(), [&](const AugmentImage& i) { return i.stored >= 0 && i.stored < s.stored; }),
+            "an image is not among those stored")
+      .is("x", x, DType::uint8, (s.stored > 0 ? s.stored : s.n) * s.h * s.w * s.c).floating("y", y, s.n * s.h * s.w * 3);
   do_augment(e, s, images, x, pre, y);
 }
 

@@ -1,4 +1,4 @@
-// defines: Error and its kinds (each kind is an exit code), fail(), REQUIRE_THAT
+// defines: Error and its kinds (each kind is an exit code), OutOfMemory, fail(), REQUIRE_THAT
 #pragma once
 
 #include <sstream>
@@ -20,7 +20,7 @@ enum class ErrorKind {
   leak = 7,      // test images in the training data, or a locked test part
 };
 
-// The only exception this program throws. `main` turns it into a message and an exit code.
+// The only exception this program throws, and its kind below. `main` turns it into a message and an exit code.
 class PTRAIN_EXPORT Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
@@ -28,6 +28,16 @@ class PTRAIN_EXPORT Error : public std::runtime_error {
 
  private:
   ErrorKind kind_;
+};
+
+// The memory of a device has run out: what was wanted for what, and what is free. Who knows the batch can say which one would fit.
+class PTRAIN_EXPORT OutOfMemory : public Error {
+ public:
+  explicit OutOfMemory(const std::string& facts) : Error(ErrorKind::device, facts + "\n  try a smaller --batch"), facts_(facts) {}
+  const std::string& facts() const { return facts_; }  // without the advice
+
+ private:
+  std::string facts_;
 };
 
 // All arguments written one after the other.

@@ -50,8 +50,9 @@ struct OptimizerSlot {
 
 // What the device keeps between steps, so that a step never waits for the host.
 struct StepState {
-  Buffer iterations;  // int32: finished steps; the launch reads t − 1 from it and adds one
-  Buffer finite;      // int32, 1 or 0; when it holds 0 the launch changes nothing, `iterations` included. May be absent.
+  Buffer iterations;          // int32: finished steps; the launch reads t − 1 from it and adds one
+  Buffer finite = {};         // int32, 1 or 0; when it holds 0 the launch changes nothing, `iterations` included. May be absent.
+  Buffer learning_rate = {};  // float32; may be absent: then the rule's
 };
 
 // Dynamic loss scale with Keras' rule: ×2 after `growth_steps` finite steps in a row, ×0.5 and a cleared count after a non-finite one.

@@ -99,12 +99,12 @@ struct ScaleShiftShape {
 };
 
 // Survivors are multiplied by 1/(1−rate). Whether element (row, i) survives depends on the seed, the layer, the epoch and the
-// row's `sample` number alone, never on its place in the batch: kernels/philox.hpp.
+// row's `sample` number alone, never on its place in the batch: kernels/philox.hpp. Epoch and samples lie on the device.
 struct DropoutShape {
   int64_t rows = 0, c = 0;
   float rate = 0;
   uint64_t seed = 0;
-  uint32_t layer = 0, epoch = 0;
+  uint32_t layer = 0;
 };
 
 struct SoftmaxShape {

@@ -128,7 +128,7 @@ Tensor Scope::dropout(const Tensor& x, const std::string& name, float rate) {
   const uint32_t layer = dropouts_++;
   const Tensor y = step({x}, x.shape(), [&] {
     if (!o_.dropout || rate == 0) return x;
-    return ptrain::dropout(c_, x, rate, {.seed = o_.seed, .layer = layer, .epoch = o_.epoch}, o_.samples);
+    return ptrain::dropout(c_, x, rate, {.seed = o_.seed, .layer = layer}, o_.samples, o_.epoch);
   });
   tell({.type = "Dropout", .name = name, .rate = rate}, {x}, y);
   return y;

@@ -44,8 +44,7 @@ struct ScopeOptions {
   bool batch_statistics = false;  // Keras' training=True for batch norms that are not frozen
   bool dropout = false;           // drop elements
   uint64_t seed = 0;
-  uint32_t epoch = 0;
-  Tensor samples;                     // int32 [n]: manifest index of each image, for dropout
+  Tensor samples, epoch;              // for dropout: int32 [n], the manifest index of each image, and int32 [1]
   FrozenWeights* frozen = nullptr;    // where packed weights live; without it nothing is fused
   LayerObserver* observer = nullptr;  // sees every Keras layer; nothing is fused then
   NetPart part = NetPart::whole;

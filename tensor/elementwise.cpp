@@ -28,13 +28,13 @@ Tensor add(Context& c, const Tensor& x1, const Tensor& x2, Act act) {
   return y;
 }
 
-Tensor dropout(Context& c, const Tensor& x, float rate, DropoutKey key, const Tensor& samples) {
-  c.same_device("dropout", x, samples);
+Tensor dropout(Context& c, const Tensor& x, float rate, DropoutKey key, const Tensor& samples, const Tensor& epoch) {
+  c.same_device("dropout", x, samples, epoch);
   const RowShape r = row_shape(x);
-  const DropoutShape s{.rows = r.rows, .c = r.c, .rate = rate, .seed = key.seed, .layer = key.layer, .epoch = key.epoch};
+  const DropoutShape s{.rows = r.rows, .c = r.c, .rate = rate, .seed = key.seed, .layer = key.layer};
   Tensor y = c.like(x);
-  c.backend.dropout(c.exec, s, x.buffer(), samples.buffer(), {y.buffer()});
-  c.tape.record({x}, y, [s, x = Ref(x), samples](Context& b, const Tensor& dy) { b.backend.dropout(b.exec, s, dy.buffer(), samples.buffer(), b.tape.into(b, x)); });
+  c.backend.dropout(c.exec, s, x.buffer(), samples.buffer(), epoch.buffer(), {y.buffer()});
+  c.tape.record({x}, y, [s, x = Ref(x), samples, epoch](Context& b, const Tensor& dy) { b.backend.dropout(b.exec, s, dy.buffer(), samples.buffer(), epoch.buffer(), b.tape.into(b, x)); });
   return y;
 }
 

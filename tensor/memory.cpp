@@ -106,7 +106,11 @@ void Arena::begin(std::shared_ptr<const MemoryPlan> plan) {
   if (plan->total > capacity_) {
     if (base_) backend().release(base_, std::exchange(capacity_, 0));
     base_ = nullptr;
-    base_ = static_cast<char*>(backend().allocate(plan->total));
+    try {
+      base_ = static_cast<char*>(backend().allocate(plan->total));
+    } catch (const OutOfMemory& e) {
+      throw OutOfMemory("for the planned memory of a pass: " + e.facts());
+    }
     capacity_ = plan->total;
   }
   plan_ = std::move(plan);
@@ -119,6 +123,11 @@ void* Arena::take(int64_t bytes) {
                " bytes, which is not what the plan has");
   ++alive_;
   return base_ + plan_->blocks[next_++].offset;
+}
+
+void Arena::rewind(size_t requests) {
+  REQUIRE_THAT(alive_ == int64_t(requests) && requests <= next_, "arena: ", alive_, " tensors are alive, ", requests, " may be");
+  next_ = requests;
 }
 
 void Arena::give_back(void*, int64_t) noexcept { --alive_; }

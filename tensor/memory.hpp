@@ -82,6 +82,8 @@ class Arena : public Memory {
   void begin(std::shared_ptr<const MemoryPlan> plan);  // allocates only when this plan is larger than all before
   void* take(int64_t bytes) override;
   void give_back(void* data, int64_t bytes) noexcept override;
+  const void* base() const { return base_; }  // where the allocation lies now
+  void rewind(size_t requests);               // what came after the first requests of this pass comes anew
 
  private:
   std::shared_ptr<const MemoryPlan> plan_;

@@ -44,9 +44,10 @@ Tensor activation(Context&, const Tensor& x, Act);
 Tensor add(Context&, const Tensor& a, const Tensor& b, Act = Act::none);  // act(a + b)
 struct DropoutKey {
   uint64_t seed = 0;
-  uint32_t layer = 0, epoch = 0;
+  uint32_t layer = 0;
 };
-Tensor dropout(Context&, const Tensor& x, float rate, DropoutKey, const Tensor& samples);  // x [rows, c], samples int32 [rows]
+// x [rows, c], samples int32 [rows], epoch int32 [1]
+Tensor dropout(Context&, const Tensor& x, float rate, DropoutKey, const Tensor& samples, const Tensor& epoch);
 
 // shape_ops.cpp
 Tensor zero_pad(Context&, const Tensor& x, Padding);

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "train/model.hpp"
+#include "train/repeated.hpp"
 #include "train/workers.hpp"
 
 namespace ptrain {
@@ -32,6 +33,7 @@ class BaseRunner {
    public:
     const Tensor& pooled() const { return pooled_; }
     const Tape& tape() const { return *tape_; }
+    const void* place() const { return arena_->base(); }  // changes when forward() needs more memory than ever before
 
    private:
     friend class BaseRunner;
@@ -49,6 +51,8 @@ class BaseRunner {
   // Room for what crosses the cut: a tensor [rows, …] for each boundary step; the pooled features when all is frozen.
   Boundary make_border(int64_t rows) const;
   int64_t border_bytes_per_image() const;
+  // Memory for training batches of n images: the passes and what waits between them.
+  int64_t planned_bytes(int64_t n);
   // Runs the frozen part over images and writes rows [first_row, …) of the border.
   void frozen(Worker& worker, std::span<const int64_t> images, const ImageSource& source, const Boundary& border, int64_t first_row);
   // Pooled features [rows, c] of the whole base in inference, from the border rows, into `pooled` rows [first_row, …).
@@ -60,13 +64,18 @@ class BaseRunner {
   static void release(Group& group);
 
   void weights_changed();  // what infer() packed from the trainable part is stale
+  int64_t recorded() const;  // how many passes of the frozen part the device has as recordings
 
  private:
   enum class Pass { frozen, infer, group };
   using Body = std::function<void(Context&)>;
   std::shared_ptr<const MemoryPlan> plan(Pass pass, int64_t n, const Body& body);
   void run(Worker& worker, Pass pass, int64_t n, const Body& body);
+  Boundary border_in(const std::shared_ptr<Memory>& memory, int64_t rows) const;
+  std::vector<Buffer> frozen_chain(Context& context, const Tensor& x);
+  Tensor infer_chain(Context& context, const Boundary& border, int64_t border_row, int64_t rows);
   Tensor group_forward(Context& context, const Boundary& border);
+  std::shared_ptr<const MemoryPlan> plan_of_group(const Boundary& border);
 
   Model& model_;
   RunnerOptions o_;
@@ -77,7 +86,13 @@ class BaseRunner {
   FrozenWeights packed_frozen_, packed_live_;    // of the frozen part, and of the trainable part in inference
   std::vector<std::shared_ptr<Arena>> arenas_;  // one a worker
   std::map<std::pair<Pass, int64_t>, std::shared_ptr<const MemoryPlan>> plans_;
-  std::mutex plans_mutex_;
+  // The frozen part of so many images by one worker, once its images are on the device; `crossed`: what crosses the cut.
+  struct Chain {
+    Repeated repeated;
+    std::vector<Buffer> crossed;
+  };
+  std::map<std::pair<int, int64_t>, Chain> chains_;
+  mutable std::mutex plans_mutex_;  // guards the two maps
 };
 
 }  // namespace ptrain

@@ -62,12 +62,44 @@ Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options
 void Fit::run(std::optional<Position> from, const WeightFileReader* state) {
   if (from) position_ = *from;
   const InterruptGuard guard;
+  store_images();
   for (; position_.stage < int64_t(o_.stages.size()); ++position_.stage) {
-    run_stage(std::exchange(state, nullptr));
+    free_memory_ = model_.memory()->backend().memory_info().free;
+    try {
+      run_stage(std::exchange(state, nullptr));
+    } catch (const OutOfMemory& e) {
+      const int64_t batch = batch_that_fits();
+      fail(ErrorKind::device, "training with batches of ", o_.batch, ": ", e.facts(), "\n  ",
+           batch > 0 ? concat("try --batch ", batch) : std::string("not even single images fit: try a smaller --image-size, or --device cpu"));
+    }
     position_.stage_epoch = 0;
     position_.stopping = {}, position_.plateau = {}, position_.plateau_rate = 0;
   }
   finish();
+}
+
+// The images go to the device when they fit beside the largest stage and an eighth of its memory, which the libraries may need to work in.
+void Fit::store_images() {
+  if (model_.memory()->backend().is_host()) return;
+  int64_t needed = 0;
+  for (const StageOptions& stage : o_.stages) {
+    if (stage.epochs == 0) continue;
+    freeze(model_, stage, o_.bn);
+    needed = std::max(needed, memory_of_training(model_, workers_, o_, int64_t(data_.train.size() + data_.val.size())));
+  }
+  std::vector<int64_t> all = data_.train;
+  all.insert(all.end(), data_.val.begin(), data_.val.end());
+  const MemoryInfo memory = model_.memory()->backend().memory_info();
+  images_.emplace(data_.cache, all, model_.memory(), memory.free - needed - memory.total / 8);
+  run_.message(images_->describe());
+}
+
+// The largest batch, of those that are halves of halves, whose stage fits into the memory as it was before it. 0: none does.
+int64_t Fit::batch_that_fits() const {
+  FitOptions smaller = o_;
+  for (smaller.batch = o_.batch / 2; smaller.batch > 0; smaller.batch /= 2)
+    if (memory_of_training(model_, workers_, smaller, int64_t(data_.train.size() + data_.val.size())) < free_memory_ - free_memory_ / 8) break;
+  return smaller.batch;
 }
 
 void Fit::run_stage(const WeightFileReader* state) {
@@ -100,7 +132,7 @@ void Fit::train_epoch(Stage& stage) {
   const std::vector<int64_t> order = shuffled(data_.train, o_.seed, uint32_t(position_.epoch));
   const int64_t n = int64_t(order.size()), steps = ceil_div(n, o_.batch);
   const Schedule schedule = schedule_of(o_.schedule, stage.options.learning_rate, stage.options.epochs, steps);
-  const ImageSource source = augmented_source(model_, data_.cache, stage.options.augment, o_.seed, uint32_t(position_.epoch));
+  const ImageSource source = augmented_source(model_, data_.cache, stage.options.augment, o_.seed, uint32_t(position_.epoch), images_ ? &*images_ : nullptr);
   const bool ahead = !stage.stepper.runner().options().batch_statistics;  // else threads inside the operations need all processors
   run_.progress().begin_epoch({.name = stage.options.name, .number = position_.stage_epoch + 1, .epochs = stage.options.epochs, .steps = steps});
 
@@ -157,7 +189,7 @@ Logs Fit::validate(Stage& stage) {
   const bool binary = model_.spec.classes.size() == 2;
   if (binary) logs["auc"] = metrics::roc_auc(t.labels, std::vector<double>(t.scores.begin(), t.scores.end()));
 
-  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients, stage.validation ? &*stage.validation : nullptr);
+  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients, stage.validation ? &*stage.validation : nullptr, {}, images_ ? &*images_ : nullptr);
   const std::vector<int32_t> chosen = p.most_likely();
   const size_t classes = p.classes.size();
   double loss = 0;
@@ -224,7 +256,7 @@ void Fit::finish() {
   BaseRunner runner(model_, workers_, runner_options(model_, o_));
   Predictor predictor(model_, runner, workers_);
   model_.spec.temperature = 1;
-  const metrics::Predictions plain = predict(model_, predictor, data_.cache, data_.val, data_.patients);
+  const metrics::Predictions plain = predict(model_, predictor, data_.cache, data_.val, data_.patients, nullptr, {}, images_ ? &*images_ : nullptr);
   const bool binary = plain.classes.size() == 2;
   const Decision decision = decide(plain, model_.spec.positive, o_.operating_point);
   model_.spec.temperature = decision.temperature.temperature, model_.spec.threshold = decision.threshold;
@@ -259,14 +291,22 @@ RunnerOptions runner_options(const Model& model, const FitOptions& o) {
   return {.shard = 1, .group = group, .batch_statistics = batch_statistics, .compute = o.compute};
 }
 
+int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& o, int64_t images) {
+  BaseRunner runner(model, workers, runner_options(model, o));
+  int64_t states = 0;  // and the gradients
+  for (const Param& p : model.params.list())
+    if (p.trainable()) states += p.shape.size() * 4 * (o.optimizer.states() + 1);
+  return runner.planned_bytes(o.batch) + states + std::min(o.feature_budget, images * runner.border_bytes_per_image());
+}
+
 metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             FeatureStore* store, const std::function<void(int64_t)>& progress) {
+                             FeatureStore* store, const std::function<void(int64_t)>& progress, const DeviceImages* stored) {
   metrics::Predictions p{.classes = model.spec.classes, .labels = {}, .probabilities = {}, .patients = {}};
   for (const int64_t i : images) {
     p.labels.push_back(cache.label(i));
     if (!patients.empty()) p.patients.push_back(patients[size_t(i)]);
   }
-  const std::vector<double> logits = predictor.logits(images, plain_source(model, cache), store, progress);
+  const std::vector<double> logits = predictor.logits(images, plain_source(model, cache, stored), store, progress);
   p.probabilities = apply_temperature(logits, int(model.spec.classes.size()), model.spec.temperature);
   return p;
 }

@@ -30,6 +30,8 @@ class Fit {
 
  private:
   struct Stage;
+  void store_images();
+  int64_t batch_that_fits() const;
   void run_stage(const WeightFileReader* state);
   void train_epoch(Stage& stage);
   Logs validate(Stage& stage);
@@ -47,6 +49,8 @@ class Fit {
   RunFolder& run_;
   Attributes extra_;
   std::vector<float> class_weights_;
+  std::optional<DeviceImages> images_;  // of devices
+  int64_t free_memory_ = 0;             // of the device before the stage at work
   Position position_;
 };
 
@@ -56,8 +60,12 @@ void freeze(Model& model, const StageOptions& stage, BnMode bn);
 // How a stage's base is run: sizes of shards and groups for this net and batch.
 RunnerOptions runner_options(const Model& model, const FitOptions& options);
 
+// Bytes of the device that a stage takes beside the model and the workspaces of the libraries: planned passes, what waits between them, the
+// optimizer's state, features of so many images where they are kept. The model must be frozen as in that stage.
+int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& options, int64_t images);
+
 // What the model says about images of the cache: probabilities at the model's temperature.
 metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             FeatureStore* store = nullptr, const std::function<void(int64_t)>& progress = {});
+                             FeatureStore* store = nullptr, const std::function<void(int64_t)>& progress = {}, const DeviceImages* stored = nullptr);
 
 }  // namespace ptrain

@@ -63,16 +63,33 @@ void show_on_device(Context& c, std::span<const Shown> images, const Drawing& ho
   c.backend.augment(c.exec, how.shape(first, n), drawn, bytes.buffer(), how.preprocess, x);
 }
 
+// Picked from those that lie on the device.
+void show_stored(Context& c, std::span<const int64_t> images, const DeviceImages& stored, std::vector<AugmentImage> drawn, const Drawing& how, Buffer x) {
+  const Tensor& pixels = stored.pixels();
+  for (size_t i = 0; i < images.size(); ++i) drawn[i].stored = stored.row(images[i]);
+  AugmentShape shape = how.shape({.h = pixels.dim(1), .w = pixels.dim(2), .c = pixels.dim(3), .owner = {}}, int64_t(images.size()));
+  shape.stored = pixels.dim(0);
+  c.backend.augment(c.exec, shape, drawn, pixels.buffer(), how.preprocess, x);
+}
+
 }  // namespace
 
-ImageSource plain_source(const Model& model, const ImageCache& cache) { return augmented_source(model, cache, {}, 0, 0); }
+ImageSource plain_source(const Model& model, const ImageCache& cache, const DeviceImages* stored) { return augmented_source(model, cache, {}, 0, 0, stored); }
 
-ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch) {
+ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch, const DeviceImages* stored) {
   const bool changes = !(options == AugmentOptions{});
-  return shown_source(model, options, [&cache, options, seed, epoch, changes](int64_t i) {
-    const ImageView view = cache.get(i);
-    return Shown{view, changes ? draw_augmentation(options, seed, epoch, i, view.h, view.w) : AugmentImage{}};
-  });
+  const auto draw = [&cache, options, seed, epoch, changes](int64_t i) {
+    return changes ? draw_augmentation(options, seed, epoch, i, cache.h(), cache.w()) : AugmentImage{};
+  };
+  const ImageSource uploaded = shown_source(model, options, [&cache, draw](int64_t i) { return Shown{cache.get(i), draw(i)}; });
+  if (!stored) return uploaded;
+  const Drawing how{options, preprocess_of(model.preprocessing())};
+  return [uploaded, draw, how, stored](std::span<const int64_t> images, Context& c, Buffer x) {
+    if (c.memory->device().kind == DeviceKind::meta || !stored->holds(images)) return uploaded(images, c, x);
+    std::vector<AugmentImage> drawn;
+    for (const int64_t i : images) drawn.push_back(draw(i));
+    show_stored(c, images, *stored, std::move(drawn), how, x);
+  };
 }
 
 ImageSource shown_source(const Model& model, const AugmentOptions& options, std::function<Shown(int64_t image)> show) {

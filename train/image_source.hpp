@@ -4,14 +4,17 @@
 #include "data/augment.hpp"
 #include "data/cache.hpp"
 #include "train/base_runner.hpp"
+#include "train/device_images.hpp"
 
 namespace ptrain {
 
-// The images as they are, preprocessed for the model's net. The cache must outlive the source.
-ImageSource plain_source(const Model& model, const ImageCache& cache);
+// The images as they are, preprocessed for the model's net. The cache must outlive the source, and so must `stored`, where the images may lie
+// on the device already.
+ImageSource plain_source(const Model& model, const ImageCache& cache, const DeviceImages* stored = nullptr);
 
 // Augmented by draws of (seed, epoch, index of the image) alone.
-ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch);
+ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch,
+                             const DeviceImages* stored = nullptr);
 
 // Any image on the host, drawn as it says. `show` is called by several threads; of `options` only fill and interpolation count.
 struct Shown {

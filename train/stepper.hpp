@@ -34,6 +34,7 @@ struct StepperOptions {
 // A step: frozen part in shards → trainable part of the base in groups, each on its own tape → head on the whole batch → backward
 // the same way → gradients of the groups summed in order → unscaled and checked → L2 → optimizer. Results depend on the batch and on the
 // options alone. The host waits for the device once a step, at its end, to read the loss: what a step decides is decided on the device.
+// A device that records gets all from the boundary to the optimizer in one piece from the third batch of a size on.
 // The base computes in options.runner.compute; head, loss, gradients of weights and the weights themselves are float32.
 class Stepper {
  public:
@@ -49,26 +50,35 @@ class Stepper {
   BaseRunner& runner() { return runner_; }
   int64_t iterations() const;                 // steps that were not skipped
   std::optional<double> loss_scale() const;  // of the next step; none without scaling
+  int64_t recorded() const;                   // of how many sizes of batches the device has the step as a recording
 
   // For checkpoints: a name, and the tensor that must come back under it.
   std::vector<std::pair<std::string, Tensor>> state();
 
  private:
   struct Slot;
-  void groups_forward(Slot& slot);
-  void groups_backward(const Tensor& dpooled);
-  void head_step(Exec& exec, Slot& slot, Tensor& dpooled);
-  void update(Exec& exec, double learning_rate);
-  StepResult read(Exec& exec, const Slot& slot);
-  std::string first_not_finite(Exec& exec, const Slot& slot);
+  struct Places;
+  Places& places_of(const Slot& slot);
+  void fill(Exec& exec, const Slot& slot, Places& at, double learning_rate);
+  void step_on_host(Slot& slot, Places& at);
+  void step_on_device(Exec& exec, Slot& slot, Places& at);
+  void compute(Exec& exec, Places& at);
+  void forget();
+  void head_step(Exec& exec, Places& at, const std::vector<Boundary>& borders, Tensor& dpooled);
+  void group_backward(Exec& exec, int64_t group, const Tensor& dpooled);
+  void update(Exec& exec, const Places& at);
+  StepResult read(Exec& exec, const Slot& slot, const Places& at);
+  std::string first_not_finite(Exec& exec, const Slot& slot, const Places& at);
   Buffer gradient(const Param& param) const;
-  Exec& exec_of(Worker& worker) { return whole_batch_ ? *whole_batch_ : *worker.exec; }
+  Exec& exec_of(Worker& worker) { return whole_step_ ? *whole_step_ : *worker.exec; }
 
   Model& model_;
   Workers& workers_;
   StepperOptions o_;
   BaseRunner runner_;
-  std::unique_ptr<Exec> whole_batch_;  // all threads inside each operation: where batch statistics bind the images together
+  // Of devices; and on a host all threads inside each operation, where batch statistics bind the images together.
+  std::unique_ptr<Exec> whole_step_;
+  std::shared_ptr<Memory> head_memory_;  // only for the head of the step at work: what is recorded finds it as it was
   std::vector<BaseRunner::Group> groups_;
   std::vector<int64_t> group_rows_;  // of the step at work
   Tape head_tape_;
@@ -76,6 +86,7 @@ class Stepper {
   Tensor dloss_;                             // what backward begins with: 1, or the loss scale
   Tensor finite_, finite_steps_;             // int32[1], with a loss scale: of this step, and how many such steps in a row
   CrossEntropy out_;                         // of the step at work
+  std::map<int64_t, std::unique_ptr<Places>> places_;  // by images in the batch
   int64_t skipped_in_a_row_ = 0;
   std::vector<std::pair<Param*, std::vector<Tensor>>> optimizer_state_;
   std::deque<std::unique_ptr<Slot>> waiting_;

@@ -226,7 +226,7 @@ void CpuBackend::do_augment(Exec& e, const AugmentShape& s, std::span<const Augm
     parallel(parts, s.n, [&](Part part) {
       Workspace work(s, scratch + part.index * Workspace::bytes(s));
       for (int64_t i = part.begin; i < part.end; ++i) {
-        warp(s, images[size_t(i)].transform, x.as<const uint8_t>() + i * size, work);
+        warp(s, images[size_t(i)].transform, x.as<const uint8_t>() + s.source(i, images[size_t(i)]) * size, work);
         finish(s, images[size_t(i)], pre, work, y.as<T>() + i * s.h * s.w * 3);
       }
     });

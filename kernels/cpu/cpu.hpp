@@ -56,7 +56,7 @@ class CpuBackend : public Backend {
   void do_add_act(Exec&, Act, Buffer a, Buffer b, Buffer y) override;
   void do_add_scaled(Exec&, double factor, Buffer x, Buffer y) override;
   void do_scale_shift_act(Exec&, const ScaleShiftShape&, Buffer x, Buffer scale, Buffer shift, Buffer y) override;
-  void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Into y) override;
+  void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Buffer epoch, Into y) override;
   void do_cast(Exec&, Buffer x, Buffer y) override;
   void do_fill(Exec&, double value, Buffer y) override;
   void do_random_uniform(Exec&, uint64_t seed, uint32_t layer, double low, double high, Buffer y) override;

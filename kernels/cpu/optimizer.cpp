@@ -120,8 +120,10 @@ bool finite_range(Buffer x, int64_t begin, int64_t end) {
 
 }  // namespace
 
-void CpuBackend::do_optimizer_step(Exec& e, const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state) {
+void CpuBackend::do_optimizer_step(Exec& e, const OptimizerRule& given, std::span<const OptimizerSlot> slots, const StepState& state) {
   if (state.finite && *state.finite.as<const int32_t>() == 0) return;
+  OptimizerRule rule = given;
+  if (state.learning_rate) rule.learning_rate = double(*state.learning_rate.as<const float>());
   const Step step(rule, ++*state.iterations.as<int32_t>());
   with_rule(rule, [&]<class Rule>(Rule) {
     over_slots(e, slots, [&](int, const OptimizerSlot& slot, int64_t begin, int64_t end) {

@@ -16,8 +16,9 @@ void for_units(uint64_t seed, Purpose purpose, uint32_t layer, uint32_t epoch, u
 
 }  // namespace
 
-void CpuBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Into y) {
+void CpuBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Buffer epoch_at, Into y) {
   const auto factor = float(1 / (1 - double(s.rate)));  // as in Keras
+  const auto epoch = uint32_t(*epoch_at.as<const int32_t>());
   with_type(x.dtype, [&]<class T>(T) {
     with_flag(y.how == Accumulate::yes, [&]<class Add>(Add) {
       parallel(e, s.rows, s.c, [&](Part part) {
@@ -25,7 +26,7 @@ void CpuBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer sam
           const T* from = x.as<const T>() + row * s.c;
           T* to = y.buffer.as<T>() + row * s.c;
           const auto sample = uint32_t(samples.as<const int32_t>()[row]);
-          for_units(s.seed, Purpose::dropout, s.layer, s.epoch, sample, 0, s.c, [&](int64_t c, float u) { put<Add::value>(to[c], u < s.rate ? 0.f : float(from[c]) * factor); });
+          for_units(s.seed, Purpose::dropout, s.layer, epoch, sample, 0, s.c, [&](int64_t c, float u) { put<Add::value>(to[c], u < s.rate ? 0.f : float(from[c]) * factor); });
         }
       });
     });

@@ -20,7 +20,7 @@ __global__ void augment_sums_kernel(AugmentShape s, int64_t parts, const Augment
   const int64_t n = blockIdx.x / parts, part = blockIdx.x - n * parts, pixels = s.h * s.w;
   const AugmentImage& by = images[n];
   if (by.contrast == 1.f) return;  // the whole block
-  const Source source{s, x + n * pixels * s.c};
+  const Source source{s, x + s.source(n, by) * pixels * s.c};
   Color sum = {};
   for (int64_t i = part * kStretch + threadIdx.x; i < (part + 1) * kStretch && i < pixels; i += kBlock) {
     const int64_t row = i / s.w;
@@ -50,7 +50,7 @@ __global__ void augment_means_kernel(int64_t n, int64_t parts, float pixels, con
 }
 
 // v = clip((warped − m)·contrast + m), v = clip(v + brightness), y[c] = v[bgr ? 2 − c : c] · scale[c] + shift[c]
-// Layout : x is n × h × w × c of uint8 (c = 1 or 3), y is n × h × w × 3 of T.
+// Layout : x is n (or s.stored) × h × w × c of uint8 (c = 1 or 3), y is n × h × w × 3 of T.
 // Thread : one pixel, or two of a half type, so that a thread's results are whole words; neighbouring threads take neighbouring pixels
 //          of the batch. Results are collected in shared memory and stored as 16-byte vectors.
 // Memory : gathers four bytes a value, mostly from L1, and writes one value: bound by the stores.
@@ -66,7 +66,7 @@ __global__ void augment_kernel(AugmentShape s, bool whole, const AugmentImage* i
   for (int p = 0; p < kPixels && mine + p < all; ++p) {
     const int64_t n = (mine + p) / pixels, i = mine + p - n * pixels, row = i / s.w;
     const AugmentImage& by = images[n];
-    const Color color = Source{s, x + n * pixels * s.c}.warped(by.transform, row, i - row * s.w);
+    const Color color = Source{s, x + s.source(n, by) * pixels * s.c}.warped(by.transform, row, i - row * s.w);
     Rounded v[3];
     for (int c = 0; c < 3; ++c) {
       v[c] = color.v[c];

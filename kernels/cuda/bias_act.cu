@@ -33,7 +33,7 @@ void bias_act(RowShape s, Act act, Buffer x, Buffer b, Buffer residual, Buffer y
   if (s.size() == 0) return;
   const void* add = residual ? residual.data : nullptr;
   visit_device(x.dtype, [&]<class T>(T) {
-    with_width<kWide<T>>({x.data, b.data, add, y.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
+    with_width<kPerChannel>({x.data, b.data, add, y.data}, s.c % kPerChannel == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.rows, s.c, V);
       launch(bias_act_kernel<V, T>, t.grid, t.block, 0, stream, s, act, x.as<T>(), b.as<float>(), static_cast<const T*>(add), y.as<T>());
     });

@@ -28,7 +28,7 @@ __global__ void column_sums_kernel(RowShape s, const T* dy, float* partial) {
 void bias_backward(RowShape s, Buffer dy, Into db, Exec& exec, cudaStream_t stream) {
   if (s.c == 0) return;
   visit_device(dy.dtype, [&]<class T>(T) {
-    with_width<kWide<T>>({dy.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
+    with_width<kPerChannel>({dy.data}, s.c % kPerChannel == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = sum_rows(s.rows, s.c, V);
       auto* partial = static_cast<float*>(exec.scratch(t.grid.y * s.c * int64_t(sizeof(float))));
       launch(column_sums_kernel<V, T>, t.grid, t.block, 0, stream, s, dy.as<T>(), partial);

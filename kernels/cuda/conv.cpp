@@ -19,7 +19,7 @@ void CudaBackend::do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer 
       cuda::zero_pad_forward(p.padding, x, wide, stream);
       x = wide;
     }
-    execute(*p.plan, {.x = x.data, .w = kernel.data, .y = y.data, .workspace = part(base, workspace, DType::uint8, 0).data});
+    execute(e, *p.plan, {.x = x.data, .w = kernel.data, .y = y.data, .workspace = part(base, workspace, DType::uint8, 0).data});
   });
 }
 
@@ -33,7 +33,7 @@ void CudaBackend::do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, 
     void* base = e.scratch(layout.size());
     const Buffer kernel = part(base, krsc, w.dtype, w.size), fresh = part(base, result, dy.dtype, p.shape.x_size());
     transpose(s.r * s.s * s.c, s.k, w, {}, Into{kernel}, stream);
-    execute(*p.plan, {.x = aside ? fresh.data : dx.buffer.data,
+    execute(e, *p.plan, {.x = aside ? fresh.data : dx.buffer.data,
                       .w = kernel.data,
                       .y = dy.data,
                       .workspace = part(base, workspace, DType::uint8, 0).data});
@@ -57,7 +57,7 @@ void CudaBackend::do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x,
       cuda::zero_pad_forward(p.padding, x, wide, stream);
       x = wide;
     }
-    execute(*p.plan, {.x = x.data, .w = kernel.data, .y = dy.data, .workspace = part(base, workspace, DType::uint8, 0).data});
+    execute(e, *p.plan, {.x = x.data, .w = kernel.data, .y = dy.data, .workspace = part(base, workspace, DType::uint8, 0).data});
     transpose(s.k, s.r * s.s * s.c, kernel, {}, dw, stream);
   });
 }

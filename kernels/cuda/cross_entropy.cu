@@ -39,18 +39,20 @@ __global__ void mean_loss_kernel(int64_t rows, const float* losses, float* loss,
 
 // dlogits[i,k] = dloss · class_weights[label] · (p[i,k] − (k == label)) / rows
 // Layout : p is rows × classes in float32, dlogits the same in T; labels int32, dloss one float32 (it carries the loss scale).
-// Thread : one output; neighbouring threads take neighbouring classes.
+// Thread : a warp a row, its lanes side by side along the classes: what belongs to the row is read once.
 // Memory : reads one value and writes one per output.
 // Exact  : float32, rounded once to the type. A label that is no class gives NaN.
 template <class T>
 __global__ void cross_entropy_backward_kernel(SoftmaxShape s, const float* p, const int32_t* labels, const float* class_weights,
                                               const float* dloss, T* dlogits, Accumulate how) {
-  const int64_t i = thread_index();
-  if (i >= s.rows * s.classes) return;
-  const int64_t row = i / s.classes;
+  const int64_t row = int64_t(blockIdx.x) * kSoftmaxWarps + threadIdx.x / 32;
+  if (row >= s.rows) return;  // the whole warp
   const int32_t label = labels[row];
   const float weight = label >= 0 && label < s.classes ? dloss[0] * class_weights[label] / float(s.rows) : NAN;
-  put<1>(dlogits, i, Floats<1>{{weight * (p[i] - (i - row * s.classes == label ? 1.f : 0.f))}}, how);
+  for (int64_t k = threadIdx.x % 32; k < s.classes; k += 32) {
+    const int64_t i = row * s.classes + k;
+    put<1>(dlogits, i, Floats<1>{{weight * (p[i] - (k == label ? 1.f : 0.f))}}, how);
+  }
 }
 
 }  // namespace
@@ -70,7 +72,7 @@ void softmax_cross_entropy_backward(SoftmaxShape s, Buffer p, Buffer labels, Buf
                                     cudaStream_t stream) {
   if (s.rows == 0 || s.classes == 0) return;
   visit_device(dlogits.buffer.dtype, [&]<class T>(T) {
-    launch(cross_entropy_backward_kernel<T>, blocks_for(s.rows * s.classes, kBlock), kBlock, 0, stream, s, p.as<float>(),
+    launch(cross_entropy_backward_kernel<T>, blocks_for(s.rows, kSoftmaxWarps), kSoftmaxWarps * 32, 0, stream, s, p.as<float>(),
            labels.as<int32_t>(), class_weights.as<float>(), dloss.as<float>(), dlogits.buffer.as<T>(), dlogits.how);
   });
   GPU_CHECK(cudaGetLastError());

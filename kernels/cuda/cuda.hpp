@@ -13,15 +13,27 @@
 
 namespace ptrain::cuda {
 
+// Given to cuBLAS beforehand, so that it allocates nothing while a step is recorded; the size that NVIDIA advises for sm_90.
+constexpr size_t kCublasWorkspace = 32 << 20;
+
 // What the environment asks for.
 struct Options {
   bool tf32 = false;         // PTRAIN_TF32=1: float32 products in TF32
   std::string autotune;      // PTRAIN_AUTOTUNE=FILE: measure the plans of each convolution, once, and keep what won in that file
   int debug = 0;             // PTRAIN_DEBUG=3: wait after every operation and look for non-finite results
+  bool graphs = true;        // PTRAIN_GRAPHS=0: nothing is recorded
   static Options from_environment();
 };
 
 class CudaBackend;
+
+// A stream with what belongs to it: the libraries remember their stream.
+struct Lane {
+  explicit Lane(bool tf32);
+  Stream stream{cudaStreamNonBlocking};
+  Cublas cublas;
+  Cudnn cudnn;
+};
 
 class CudaExec final : public Exec {
  public:
@@ -32,6 +44,7 @@ class CudaExec final : public Exec {
   void synchronize() override;
 
  private:
+  friend class CudaBackend;
   struct Block {
     void* data = nullptr;
     int64_t size = 0;
@@ -40,6 +53,7 @@ class CudaExec final : public Exec {
 
   CudaBackend& backend_;
   Block scratch_, draws_;
+  bool recording_ = false;
 };
 
 // Uploads: host memory → pinned memory → the device's own staging memory (on the copy stream, beside the computation) → where it
@@ -76,13 +90,19 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   void release(void* data, int64_t bytes) noexcept override;
   MemoryInfo memory_info() const override;
 
-  cudaStream_t stream() const { return stream_; }
+  bool records() const override { return options_.graphs && options_.debug < 3; }
+  cudaStream_t stream() const { return lane_.stream; }
   void use() const;  // makes the device current on this thread
+  void not_recording(const Exec& e, const char* what) const;  // Error{device} while the work of e is recorded
 
  protected:
   void do_upload(Exec&, const void* host, Buffer to) override;
   void do_download(Exec&, Buffer from, void* host) override;
   void do_copy(Exec&, Buffer from, Buffer to) override;
+
+  // recording.cpp
+  std::unique_ptr<Recording> do_record(Exec&, const std::function<void()>& work) override;
+  void do_replay(Exec&, const Recording&) override;
 
   // conv.cpp, fused.cpp
   void do_conv_forward(Exec&, const ConvShape&, Buffer x, Buffer w, Buffer y) override;
@@ -122,7 +142,7 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   void do_add_act(Exec&, Act, Buffer a, Buffer b, Buffer y) override;
   void do_add_scaled(Exec&, double factor, Buffer x, Buffer y) override;
   void do_scale_shift_act(Exec&, const ScaleShiftShape&, Buffer x, Buffer scale, Buffer shift, Buffer y) override;
-  void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Into y) override;
+  void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Buffer epoch, Into y) override;
   void do_cast(Exec&, Buffer x, Buffer y) override;
   void do_fill(Exec&, double value, Buffer y) override;
   void do_random_uniform(Exec&, uint64_t seed, uint32_t layer, double low, double high, Buffer y) override;
@@ -143,6 +163,9 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   void do_resize_bilinear(Exec&, const ResizeShape&, Buffer x, Buffer y) override;
 
  private:
+  // Where the work of an Exec goes: the compute stream, or while it is recorded the stream that is captured.
+  Lane& lane_of(const Exec& e) { return static_cast<const CudaExec&>(e).recording_ ? *recorded_lane_ : lane_; }
+
   // Runs work(stream) with the device current. An error says which operation of which layer; with PTRAIN_DEBUG=3 the results are
   // waited for and searched for non-finite values.
   template <class F>
@@ -155,21 +178,21 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   // plans.cpp. A plan of cuDNN, from the cache if it is there; nullptr: cuDNN has none that is worth it.
   const ConvPlan* plan(const ConvKey& key);
   std::unique_ptr<ConvPlan> measured_plan(const ConvKey& key);
-  void execute(const ConvPlan& plan, const ConvPlan::Pointers& pointers);
+  void execute(Exec& e, const ConvPlan& plan, const ConvPlan::Pointers& pointers);
   struct Prepared;
   Prepared prepare(ConvKey key);
   ConvKey conv_key(ConvKind kind, const ConvShape& s, DType type, std::initializer_list<Buffer> buffers) const;
 
-  void gemm(bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, Buffer a, int64_t lda, Buffer b, int64_t ldb, Into c,
-            int64_t ldc);
+  void gemm(Exec& e, bool a_transposed, bool b_transposed, int64_t m, int64_t n, int64_t k, Buffer a, int64_t lda, Buffer b, int64_t ldb,
+            Into c, int64_t ldc);
 
   int device_;
   Options options_;
   int major_ = 0, minor_ = 0;
-  Stream stream_;
   std::mutex handles_;  // guards the handles and the plans: they are for one thread at a time
-  Cublas cublas_;
-  Cudnn cudnn_;
+  Lane lane_;
+  std::mutex recording_;  // one Exec is recorded at a time
+  std::unique_ptr<Lane> recorded_lane_;
   void* cublas_workspace_ = nullptr;
   Descriptor properties_;
   std::map<ConvKey, std::unique_ptr<ConvPlan>> plans_;
@@ -183,7 +206,7 @@ template <class F>
 void CudaBackend::run(Exec& e, const char* op, std::initializer_list<Buffer> results, F&& work) {
   use();
   try {
-    work(cudaStream_t(stream_));
+    work(cudaStream_t(lane_of(e).stream));
     if (options_.debug >= 3) inspect(results);
   } catch (const Error& error) {
     explain(e, op, error);

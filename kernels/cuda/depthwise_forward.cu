@@ -12,10 +12,19 @@ struct Epilogue {
   const T* residual;   // or null
 };
 
+// The shift of this lane's channels; zeros without one.
 template <bool kWhole, class T>
-__device__ void finish(const Epilogue<T>& e, int64_t i, int64_t c, int64_t left, Floats<kWord<T>> sum, T* y) {
+__device__ Floats<kWord<T>> load_shift(const Epilogue<T>& e, int64_t c, int64_t left) {
+  Floats<kWord<T>> shift = {};
+  if (kWhole && e.shift) return load<kWord<T>>(e.shift, c);
   for (int k = 0; k < kWord<T>; ++k)
-    if (e.shift && k < left) sum.v[k] += e.shift[c + k];
+    if (e.shift && k < left) shift.v[k] = e.shift[c + k];
+  return shift;
+}
+
+template <bool kWhole, class T>
+__device__ void finish(const Epilogue<T>& e, const Floats<kWord<T>>& shift, int64_t i, int64_t left, Floats<kWord<T>> sum, T* y) {
+  for (int k = 0; k < kWord<T>; ++k) sum.v[k] += shift.v[k];
   if (e.residual) {
     const Floats<kWord<T>> add = load_word<kWhole>(e.residual, i, left);
     for (int k = 0; k < kWord<T>; ++k) sum.v[k] += add.v[k];
@@ -45,6 +54,7 @@ __global__ void __launch_bounds__(kTileWarps * 32, 4)
   __syncthreads();
   const int64_t out = ((place.image * height + p) * width + first_q) * d.c + c;
   if (left <= 0 || p >= height) return;
+  const Floats<kW> shift = load_shift<kWhole>(epilogue, c, left);
 
   if constexpr (kStride > 0) {  // 3×3: every value of the tile is read once, the window is in registers
     constexpr int kColumns = tile_columns(kStride), kAcross = (kColumns - 1) * kStride + 3;
@@ -66,7 +76,7 @@ __global__ void __launch_bounds__(kTileWarps * 32, 4)
     }
     PTRAIN_UNROLL
     for (int q = 0; q < kColumns; ++q)
-      if (first_q + q < width) finish<kWhole>(epilogue, out + q * d.c, c, left, sum[q], y);
+      if (first_q + q < width) finish<kWhole>(epilogue, shift, out + q * d.c, left, sum[q], y);
   } else {
     if (int(threadIdx.y) >= rows) return;
     for (int q = 0; q < columns && first_q + q < width; ++q) {
@@ -78,7 +88,7 @@ __global__ void __launch_bounds__(kTileWarps * 32, 4)
           const Floats<kW> window = load_word<kWhole>(w, (r * d.s + s) * d.c + c, left);
           for (int k = 0; k < kW; ++k) sum.v[k] = fmaf(f.v[k], window.v[k], sum.v[k]);
         }
-      finish<kWhole>(epilogue, out + q * d.c, c, left, sum, y);
+      finish<kWhole>(epilogue, shift, out + q * d.c, left, sum, y);
     }
   }
 }
@@ -95,7 +105,7 @@ void depthwise_forward(const DepthwiseShape& d, Act act, Buffer x, Buffer w, Buf
       REQUIRE_THAT(bytes() <= 48 << 10, "depthwise_forward: a window of ", d.r, "x", d.s, " does not fit into shared memory");
       const TileGrid grid = tile_grid<T>(d.n, d.p(), d.q(), d.c, rows, columns);
       const Epilogue<T> epilogue{act, shift ? shift.as<float>() : nullptr, residual ? residual.as<T>() : nullptr};
-      with_width<kWide<T>>({x.data, w.data, epilogue.residual, y.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
+      with_width<kWide<T>>({x.data, w.data, epilogue.shift, epilogue.residual, y.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
         launch(depthwise_forward_kernel<V, kStride, T>, blocks_for(grid.count() * grid.groups, 1), dim3(32, kTileWarps), size_t(bytes()),
                stream, d, d.p(), d.q(), grid, rows, columns, x.as<T>(), w.as<T>(), epilogue, y.as<T>());
       });

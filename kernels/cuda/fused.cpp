@@ -53,7 +53,7 @@ void CudaBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, c
     const ConvPlan* all = plan(key);
     if (all) {
       void* workspace = e.scratch(std::max<int64_t>(all->workspace(), 256));
-      execute(*all, {.x = x.data,
+      execute(e, *all, {.x = x.data,
                      .w = packed.w.data,
                      .y = y.data,
                      .bias = packed.bias.data,
@@ -70,7 +70,7 @@ void CudaBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, c
       cuda::zero_pad_forward(p.padding, x, wide, stream);
       x = wide;
     }
-    execute(*p.plan, {.x = x.data, .w = packed.w.data, .y = y.data, .workspace = part(base, workspace, DType::uint8, 0).data});
+    execute(e, *p.plan, {.x = x.data, .w = packed.w.data, .y = y.data, .workspace = part(base, workspace, DType::uint8, 0).data});
     bias_act({s.n * s.p() * s.q(), s.k}, f.act, y, packed.shift, f.residual ? residual : Buffer{}, y, stream);
   });
 }

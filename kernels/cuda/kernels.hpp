@@ -60,7 +60,7 @@ void global_avg_pool_forward(int64_t n, RowShape image, Buffer x, Buffer y, cuda
 void global_avg_pool_backward(int64_t n, RowShape image, Buffer dy, Into dx, cudaStream_t stream);
 
 // dropout.cu
-void dropout(const DropoutShape& s, Buffer x, Buffer samples, Into y, cudaStream_t stream);
+void dropout(const DropoutShape& s, Buffer x, Buffer samples, Buffer epoch, Into y, cudaStream_t stream);
 
 // softmax.cu
 void softmax(SoftmaxShape s, Buffer logits, Buffer p, cudaStream_t stream);

@@ -10,8 +10,6 @@
 namespace ptrain::cuda {
 namespace {
 
-constexpr size_t kCublasWorkspace = 32 << 20;  // what NVIDIA advises for sm_90; given beforehand so that a captured step allocates nothing
-
 int checked_device(int device) {
   int count = 0;
   GPU_CHECK(cudaGetDeviceCount(&count));
@@ -34,26 +32,30 @@ Options Options::from_environment() {
   Options o;
   o.tf32 = text("PTRAIN_TF32") == "1";
   o.autotune = text("PTRAIN_AUTOTUNE");
+  o.graphs = text("PTRAIN_GRAPHS") != "0";
   o.debug = std::atoi(text("PTRAIN_DEBUG").c_str());
   return o;
 }
 
+Lane::Lane(bool tf32) {
+  GPU_CHECK(cublasSetStream(cublas, stream));
+  GPU_CHECK(cublasSetMathMode(cublas, tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
+  GPU_CHECK(cudnnSetStream(cudnn, stream));
+}
+
 CudaBackend::CudaBackend(int device, Options options)
-    : device_(checked_device(device)), options_(std::move(options)), stream_(cudaStreamNonBlocking), properties_(device_from_id(device)) {
+    : device_(checked_device(device)), options_(std::move(options)), lane_(options_.tf32), properties_(device_from_id(device)) {
   GPU_CHECK(cudaDeviceGetAttribute(&major_, cudaDevAttrComputeCapabilityMajor, device));
   GPU_CHECK(cudaDeviceGetAttribute(&minor_, cudaDevAttrComputeCapabilityMinor, device));
   if (major_ * 10 + minor_ < 75)
     fail(ErrorKind::device, name(), " is of compute capability ", major_, ".", minor_, "; ptrain needs 7.5 or newer");
-  GPU_CHECK(cublasSetStream(cublas_, stream_));
-  GPU_CHECK(cublasSetMathMode(cublas_, options_.tf32 ? CUBLAS_TF32_TENSOR_OP_MATH : CUBLAS_DEFAULT_MATH));
-  GPU_CHECK(cudnnSetStream(cudnn_, stream_));
   cublas_workspace_ = allocate(int64_t(kCublasWorkspace));
-  GPU_CHECK(cublasSetWorkspace(cublas_, cublas_workspace_, kCublasWorkspace));
+  GPU_CHECK(cublasSetWorkspace(lane_.cublas, cublas_workspace_, kCublasWorkspace));
 }
 
 CudaBackend::~CudaBackend() {
   use();
-  cudaStreamSynchronize(stream_);
+  cudaStreamSynchronize(stream());
   uploader_.reset();
   release(cublas_workspace_, int64_t(kCublasWorkspace));
 }
@@ -86,8 +88,8 @@ void* CudaBackend::allocate(int64_t bytes) {
   if (e == cudaErrorMemoryAllocation) {
     cudaGetLastError();  // or the next launch reports it again
     const MemoryInfo m = memory_info();
-    fail(ErrorKind::device, "out of GPU memory on ", name(), ": wanted ", mebibytes(bytes), ", ", mebibytes(m.free), " of ",
-         mebibytes(m.total), " free\n  try a smaller --batch");
+    throw OutOfMemory(concat("out of memory: ", mebibytes(bytes), " are wanted, ", mebibytes(m.free), " of ", mebibytes(m.total),
+                             " are free on ", name()));
   }
   GPU_CHECK(e);
   return data;
@@ -112,6 +114,7 @@ CudaExec::~CudaExec() {
 // Releasing waits until the device is idle: what an operation still reads is not taken from it.
 void* CudaExec::grown(Block& b, int64_t bytes) {
   if (bytes > b.size) {
+    backend_.not_recording(*this, "the scratch of an operation grows");
     backend_.release(std::exchange(b.data, nullptr), std::exchange(b.size, 0));
     b.data = backend_.allocate(bytes);
     b.size = bytes;
@@ -122,6 +125,7 @@ void* CudaExec::scratch(int64_t bytes) { return grown(scratch_, bytes); }
 void* CudaExec::draws(int64_t bytes) { return grown(draws_, bytes); }
 
 void CudaExec::synchronize() {
+  backend_.not_recording(*this, "waiting");
   backend_.use();
   GPU_CHECK(cudaStreamSynchronize(backend_.stream()));
 }
@@ -159,16 +163,18 @@ void Uploader::upload(const void* host, void* device, int64_t bytes) {
 }
 
 void CudaBackend::do_upload(Exec& e, const void* host, Buffer to) {
+  not_recording(e, "an upload");
   run(e, "upload", {}, [&](cudaStream_t) { upload_bytes(host, to.data, to.bytes()); });
 }
 
 void CudaBackend::upload_bytes(const void* host, void* device, int64_t bytes) {
   const std::lock_guard lock(uploading_);
-  if (!uploader_) uploader_ = std::make_unique<Uploader>(stream_);
+  if (!uploader_) uploader_ = std::make_unique<Uploader>(stream());
   uploader_->upload(host, device, bytes);
 }
 
 void CudaBackend::do_download(Exec& e, Buffer from, void* host) {
+  not_recording(e, "a download");
   run(e, "download", {}, [&](cudaStream_t stream) {
     GPU_CHECK(cudaMemcpyAsync(host, from.data, size_t(from.bytes()), cudaMemcpyDeviceToHost, stream));
     GPU_CHECK(cudaStreamSynchronize(stream));
@@ -182,6 +188,8 @@ void CudaBackend::do_copy(Exec& e, Buffer from, Buffer to) {
 }
 
 void CudaBackend::explain(const Exec& e, const char* op, const Error& error) const {
+  const std::string where = concat("in ", op, e.label.empty() ? "" : " of ", e.label, ": ");
+  if (const auto* full = dynamic_cast<const OutOfMemory*>(&error)) throw OutOfMemory(where + full->facts());
   fail(error.kind(), "in ", op, e.label.empty() ? "" : " of ", e.label, " on ", name(), ": ", error.what());
 }
 

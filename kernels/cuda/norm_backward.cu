@@ -90,14 +90,14 @@ __global__ void norm_backward_dx_kernel(RowShape s, float eps, Act act, const T*
                                         Accumulate how) {
   const int64_t c = first_channel<V>();
   if (c >= s.c) return;
-  Floats<V> factor = load_or_ones<V>(gamma, c), center = {}, shift = {}, slope = {};
-  if constexpr (kTraining) center = load<V>(mean, c);
+  Floats<V> factor = load_or_ones<V>(gamma, c), inv = load<V>(kTraining ? inv_std : variance, c), center = {}, shift = {}, slope = {};
+  if constexpr (kTraining) center = load<V>(mean, c), shift = load<V>(totals, c), slope = load<V>(totals, s.c + c);
   for (int k = 0; k < V; ++k) {
-    const float inv = inv_std_of(inv_std, variance, eps, c + k);
-    factor.v[k] *= inv;
+    if constexpr (!kTraining) inv.v[k] = 1.f / sqrtf(inv.v[k] + eps);
+    factor.v[k] *= inv.v[k];
     if constexpr (kTraining) {
-      shift.v[k] = totals[c + k] / float(s.rows);
-      slope.v[k] = totals[s.c + c + k] * inv / float(s.rows);
+      shift.v[k] /= float(s.rows);
+      slope.v[k] = slope.v[k] * inv.v[k] / float(s.rows);
     }
   }
   for (int64_t row = first_row(); row < s.rows; row += row_step()) {
@@ -124,8 +124,8 @@ void norm_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaSt
   visit_device(t.x.dtype, [&]<class T>(T) {
     const T* y = s.act == Act::none ? nullptr : t.y.as<T>();
     const void* dx = t.dx ? t.dx.buffer.data : nullptr;
-    const bool whole = s.c % kWide<T> == 0 && aligned({pointer(t.gamma), t.mean.data});
-    with_width<kWide<T>>({t.x.data, y, t.dy.data, dx}, whole, [&]<int V>(std::integral_constant<int, V>) {
+    const bool whole = s.c % kPerChannel == 0 && aligned({pointer(t.gamma), t.mean.data, inv_std, variance});
+    with_width<kPerChannel>({t.x.data, y, t.dy.data, dx}, whole, [&]<int V>(std::integral_constant<int, V>) {
       float* totals = nullptr;
       if (wants_sums) {
         const RowTiling tiling = sum_rows(s.rows, s.c, V);

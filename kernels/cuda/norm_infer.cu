@@ -30,8 +30,8 @@ void norm_apply(const NormShape& s, Buffer x, Buffer gamma, Buffer beta, Buffer 
                 cudaStream_t stream) {
   const auto pointer = [](Buffer b) { return b ? b.as<const float>() : nullptr; };
   visit_device(x.dtype, [&]<class T>(T) {
-    const bool whole = s.c % kWide<T> == 0 && aligned({pointer(gamma), beta.data, mean.data, pointer(inv_std), pointer(variance)});
-    with_width<kWide<T>>({x.data, y.data}, whole, [&]<int V>(std::integral_constant<int, V>) {
+    const bool whole = s.c % kPerChannel == 0 && aligned({pointer(gamma), beta.data, mean.data, pointer(inv_std), pointer(variance)});
+    with_width<kPerChannel>({x.data, y.data}, whole, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.rows, s.c, V);
       launch(norm_apply_kernel<V, T>, t.grid, t.block, 0, stream, RowShape{s.rows, s.c}, float(s.eps), s.act, x.as<T>(), pointer(gamma),
              beta.as<float>(), mean.as<float>(), pointer(inv_std), pointer(variance), y.as<T>());

@@ -69,10 +69,10 @@ __global__ void norm_spread_kernel(RowShape s, const T* x, float* means, float* 
     }
   }
   if (threadIdx.y != 0 || c >= s.c) return;
-  for (int k = 0; k < V; ++k) {
-    means[blockIdx.y * s.c + c + k] = spread[k].mean;
-    squares[blockIdx.y * s.c + c + k] = spread[k].squares;
-  }
+  Floats<V> mean, square;
+  for (int k = 0; k < V; ++k) mean.v[k] = spread[k].mean, square.v[k] = spread[k].squares;
+  store<V>(means, blockIdx.y * s.c + c, mean);
+  store<V>(squares, blockIdx.y * s.c + c, square);
 }
 
 // What the finished statistics of a channel become.
@@ -124,7 +124,7 @@ void norm_train_forward(const NormShape& s, const NormTrain& t, Exec& exec, cuda
   if (s.size() == 0) return;
   const RowShape rows{s.rows, s.c};
   visit_device(t.x.dtype, [&]<class T>(T) {
-    with_width<kWide<T>>({t.x.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
+    with_width<kPerChannel>({t.x.data}, s.c % kPerChannel == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling tiling = sum_rows(s.rows, s.c, V);
       const int64_t walkers = tiling.grid.y;
       auto* means = static_cast<float*>(exec.scratch(2 * walkers * s.c * int64_t(sizeof(float))));

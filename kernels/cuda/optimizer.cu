@@ -20,12 +20,13 @@ struct StepNumbers {
 // Thread : one.
 // Memory : a few bytes; the launch is all it costs.
 // Exact  : the powers in double, rounded to float32 like the reference's; a step that is skipped is not counted.
-__global__ void begin_step_kernel(bool adam, StepNumbers s, const int32_t* finite, int32_t* iterations, float* alpha) {
+__global__ void begin_step_kernel(bool adam, StepNumbers s, const int32_t* finite, const float* rate, int32_t* iterations, float* alpha) {
   if (finite && *finite == 0) return;
   const int32_t t = ++*iterations;
   if (!adam) return;
+  const float lr = rate ? *rate : s.lr;
   const Rounded power_1 = float(pow(double(s.beta_1), double(t))), power_2 = float(pow(double(s.beta_2), double(t)));
-  *alpha = (Rounded(s.lr) * root(Rounded(1.f) - power_2) / (Rounded(1.f) - power_1)).v;
+  *alpha = (Rounded(lr) * root(Rounded(1.f) - power_2) / (Rounded(1.f) - power_1)).v;
 }
 
 // The new value of w; a, b, c are the rule's state in the order of OptimizerSlot.
@@ -79,8 +80,9 @@ __device__ void update_values(const TensorEntry& t, int states, const StepNumber
 // Exact  : one rounding an operation, never fused: every device gives the same bits.
 template <OptimizerKind kind>
 __global__ void optimizer_kernel(const __grid_constant__ TensorTable table, int states, StepNumbers s, const int32_t* finite,
-                                 const float* alpha) {
+                                 const float* rate, const float* alpha) {
   if (finite && *finite == 0) return;
+  if (rate) s.lr = *rate;
   const TensorEntry& t = table.of[table.find(int(blockIdx.x))];
   const float a = kind == OptimizerKind::adam ? *alpha : 0.f;
   const int64_t begin = int64_t(int(blockIdx.x) - t.first_block) * kTensorChunk,
@@ -99,13 +101,14 @@ void optimizer_step(const OptimizerRule& rule, std::span<const OptimizerSlot> sl
   const StepNumbers s(rule);
   const bool adam = rule.kind == OptimizerKind::adam || rule.kind == OptimizerKind::adamw;
   const int32_t* finite = state.finite ? state.finite.as<int32_t>() : nullptr;
+  const float* rate = state.learning_rate ? state.learning_rate.as<float>() : nullptr;
   auto* alpha = static_cast<float*>(exec.scratch(int64_t(sizeof(float))));
-  launch(begin_step_kernel, 1, 1, 0, stream, adam, s, finite, state.iterations.as<int32_t>(), alpha);
+  launch(begin_step_kernel, 1, 1, 0, stream, adam, s, finite, rate, state.iterations.as<int32_t>(), alpha);
   const auto kernel = adam                              ? optimizer_kernel<OptimizerKind::adam>
                       : rule.kind == OptimizerKind::sgd ? optimizer_kernel<OptimizerKind::sgd>
                                                         : optimizer_kernel<OptimizerKind::rmsprop>;
   for_tables(slots, [&](const TensorTable& table) {
-    launch(kernel, unsigned(table.blocks), kTensorBlock, 0, stream, table, rule.states(), s, finite, alpha);
+    launch(kernel, unsigned(table.blocks), kTensorBlock, 0, stream, table, rule.states(), s, finite, rate, alpha);
   });
   GPU_CHECK(cudaGetLastError());
 }

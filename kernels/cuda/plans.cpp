@@ -63,9 +63,9 @@ CudaBackend::Prepared CudaBackend::prepare(ConvKey key) {
   return p;
 }
 
-void CudaBackend::execute(const ConvPlan& plan, const ConvPlan::Pointers& pointers) {
+void CudaBackend::execute(Exec& e, const ConvPlan& plan, const ConvPlan::Pointers& pointers) {
   const std::lock_guard lock(handles_);
-  plan.execute(cudnn_, pointers);
+  plan.execute(lane_of(e).cudnn, pointers);
 }
 
 // handles_ is held. One line of the file: device, engine, key.
@@ -92,7 +92,7 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
   for (const auto& p : plans) workspace = std::max(workspace, p->workspace());
   Temporary x(*this, s.x_size() * item), w(*this, s.w_size() * 4), y(*this, s.y_size() * item), residual(*this, s.y_size() * item),
       bias(*this, s.k * 4), space(*this, workspace);
-  for (const Temporary* t : {&x, &w, &y, &residual, &bias}) GPU_CHECK(cudaMemsetAsync(t->data, 0, size_t(t->size), stream_));
+  for (const Temporary* t : {&x, &w, &y, &residual, &bias}) GPU_CHECK(cudaMemsetAsync(t->data, 0, size_t(t->size), lane_.stream));
   const bool fused = key.kind == ConvKind::fused;
   const ConvPlan::Pointers pointers{.x = x.data, .w = w.data, .y = y.data, .bias = fused ? bias.data : nullptr,
                                     .residual = fused && key.residual ? residual.data : nullptr, .workspace = space.data};
@@ -102,9 +102,9 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
   for (size_t i = 0; i < plans.size(); ++i) {
     float least = std::numeric_limits<float>::infinity();
     for (int again = 0; again < kRuns; ++again) {
-      GPU_CHECK(cudaEventRecord(begin, stream_));
-      plans[i]->execute(cudnn_, pointers);
-      GPU_CHECK(cudaEventRecord(end, stream_));
+      GPU_CHECK(cudaEventRecord(begin, lane_.stream));
+      plans[i]->execute(lane_.cudnn, pointers);
+      GPU_CHECK(cudaEventRecord(end, lane_.stream));
       GPU_CHECK(cudaEventSynchronize(end));
       float time = 0;
       GPU_CHECK(cudaEventElapsedTime(&time, begin, end));

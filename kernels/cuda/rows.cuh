@@ -9,6 +9,9 @@
 namespace ptrain::cuda {
 
 constexpr int kRowBlock = 256;  // threads of a block at most: eight warps
+// Values of a thread in kernels that read float32 numbers of each channel: four of those are 16 bytes, so that they too are loaded without
+// gaps. Eight half values a thread would need two such loads, each of every other 16 bytes.
+constexpr int kPerChannel = 4;
 
 // A block is block.x threads along a row, each with V neighbouring channels, times block.y rows. Rows are dense, so the threads of a warp
 // touch memory without gaps whatever c is, and the numbers of a channel stay in registers while a thread walks down the rows.
@@ -20,8 +23,14 @@ inline RowTiling tile_rows(int64_t rows, int64_t c, int v, int64_t most_walkers)
   REQUIRE_THAT(parts <= INT32_MAX, "rows of ", c, " channels");
   return {dim3(unsigned(parts), unsigned(std::clamp<int64_t>(div_up(rows, y), 1, most_walkers))), dim3(unsigned(x), unsigned(y))};
 }
-// For kernels that only map: blocks enough to fill the largest card several times.
-inline RowTiling map_rows(int64_t rows, int64_t c, int v) { return tile_rows(rows, c, v, 8192); }
+// For kernels that only map: blocks enough to fill the largest card several times; beyond that a walker has four rows at least, so that the
+// numbers of its channels are not read for each row.
+inline RowTiling map_rows(int64_t rows, int64_t c, int v) {
+  constexpr int64_t kEnough = 1024;
+  const RowTiling t = tile_rows(rows, c, v, 8192);
+  const int64_t worth = div_up(rows, int64_t(t.block.y) * 4);
+  return {dim3(t.grid.x, unsigned(std::min<int64_t>(t.grid.y, std::max(worth, kEnough)))), t.block};
+}
 // For kernels that sum over rows: one partial sum a walker. The number depends on the shape alone, so every card adds in the same order.
 constexpr int64_t kMostWalkers = 256;
 inline RowTiling sum_rows(int64_t rows, int64_t c, int v) {

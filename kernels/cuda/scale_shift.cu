@@ -39,8 +39,8 @@ __global__ void scale_channels_kernel(RowShape s, const T* in, const float* scal
 void scale_shift_act(const ScaleShiftShape& s, Buffer x, Buffer scale, Buffer shift, Buffer y, cudaStream_t stream) {
   if (s.rows == 0 || s.c == 0) return;
   visit_device(x.dtype, [&]<class T>(T) {
-    const bool wide = s.c % kWide<T> == 0 && s.x_width % kWide<T> == 0;
-    with_width<kWide<T>>({x.data, scale.data, shift.data, y.data}, wide, [&]<int V>(std::integral_constant<int, V>) {
+    const bool wide = s.c % kPerChannel == 0 && s.x_width % kPerChannel == 0;
+    with_width<kPerChannel>({x.data, scale.data, shift.data, y.data}, wide, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.rows, s.c, V);
       launch(scale_shift_act_kernel<V, T>, t.grid, t.block, 0, stream, s, x.as<T>(), scale.as<float>(), shift.as<float>(), y.as<T>());
     });

@@ -22,8 +22,8 @@ void CudaBackend::do_add_scaled(Exec& e, double factor, Buffer x, Buffer y) {
 void CudaBackend::do_scale_shift_act(Exec& e, const ScaleShiftShape& shape, Buffer x, Buffer scale, Buffer shift, Buffer y) {
   run(e, "scale_shift_act", {y}, [&](cudaStream_t s) { cuda::scale_shift_act(shape, x, scale, shift, y, s); });
 }
-void CudaBackend::do_dropout(Exec& e, const DropoutShape& d, Buffer x, Buffer samples, Into y) {
-  run(e, "dropout", {y.buffer}, [&](cudaStream_t s) { cuda::dropout(d, x, samples, y, s); });
+void CudaBackend::do_dropout(Exec& e, const DropoutShape& d, Buffer x, Buffer samples, Buffer epoch, Into y) {
+  run(e, "dropout", {y.buffer}, [&](cudaStream_t s) { cuda::dropout(d, x, samples, epoch, y, s); });
 }
 void CudaBackend::do_cast(Exec& e, Buffer x, Buffer y) {
   run(e, "cast", {y}, [&](cudaStream_t s) { cuda::cast(x, y, s); });
@@ -78,6 +78,7 @@ void CudaBackend::do_all_finite(Exec& e, Buffer x, Buffer finite) {
 
 void CudaBackend::do_augment(Exec& e, const AugmentShape& shape, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre,
                              Buffer y) {
+  not_recording(e, "the draws of an augmentation are uploaded");
   run(e, "augment", {y}, [&](cudaStream_t s) {
     auto* draws = static_cast<AugmentImage*>(static_cast<CudaExec&>(e).draws(int64_t(images.size_bytes())));
     upload_bytes(images.data(), draws, int64_t(images.size_bytes()));
@@ -89,12 +90,12 @@ void CudaBackend::do_resize_bilinear(Exec& e, const ResizeShape& shape, Buffer x
 }
 
 void CudaBackend::inspect(std::initializer_list<Buffer> results) {
-  GPU_CHECK(cudaStreamSynchronize(stream_));
+  GPU_CHECK(cudaStreamSynchronize(lane_.stream));
   for (const Buffer& b : results) {
     if (b.size == 0 || !is_floating(b.dtype)) continue;
     std::vector<char> bytes(size_t(b.bytes()));
-    GPU_CHECK(cudaMemcpyAsync(bytes.data(), b.data, bytes.size(), cudaMemcpyDeviceToHost, stream_));
-    GPU_CHECK(cudaStreamSynchronize(stream_));
+    GPU_CHECK(cudaMemcpyAsync(bytes.data(), b.data, bytes.size(), cudaMemcpyDeviceToHost, lane_.stream));
+    GPU_CHECK(cudaStreamSynchronize(lane_.stream));
     visit_floating(b.dtype, [&]<class T>(T) {
       const T* v = reinterpret_cast<const T*>(bytes.data());
       for (int64_t i = 0; i < b.size; ++i)

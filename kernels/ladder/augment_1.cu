@@ -45,7 +45,8 @@ __global__ void preprocess_kernel(int64_t values, const float* v, Preprocess pre
 
 }  // namespace
 
-void augment_1(const AugmentShape& s, const AugmentImage* images, Buffer x, const Preprocess& pre, Buffer y, Exec& exec, cudaStream_t stream) {
+void augment_1(const AugmentShape& s, const AugmentImage* images, Buffer x, const Preprocess& pre, Buffer y, Exec& exec,
+               cudaStream_t stream) {
   if (y.size == 0) return;
   const int64_t pixels = s.h * s.w, values = s.n * pixels * 3;
   auto* v = static_cast<float*>(exec.scratch((values + s.n * 3) * int64_t(sizeof(float))));

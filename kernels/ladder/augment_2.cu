@@ -42,7 +42,8 @@ __global__ void block_means_kernel(int64_t pixels, const float* v, float* mean) 
 // Thread : one value, neighbouring threads neighbouring values.
 // Memory : reads one value and writes one, where step 1 does both three times.
 // Exact  : one rounding an operation.
-__global__ void finish_kernel(int64_t n, int64_t pixels, const AugmentImage* images, const float* mean, const float* v, Preprocess pre, float* y) {
+__global__ void finish_kernel(int64_t n, int64_t pixels, const AugmentImage* images, const float* mean, const float* v, Preprocess pre,
+                              float* y) {
   const int64_t i = thread_index(), c = i % 3, from = pre.bgr ? 2 - c : c, image = i / 3 / pixels;
   if (i >= n * pixels * 3) return;
   const AugmentImage& by = images[image];
@@ -55,7 +56,8 @@ __global__ void finish_kernel(int64_t n, int64_t pixels, const AugmentImage* ima
 
 }  // namespace
 
-void augment_2(const AugmentShape& s, const AugmentImage* images, Buffer x, const Preprocess& pre, Buffer y, Exec& exec, cudaStream_t stream) {
+void augment_2(const AugmentShape& s, const AugmentImage* images, Buffer x, const Preprocess& pre, Buffer y, Exec& exec,
+               cudaStream_t stream) {
   if (y.size == 0) return;
   const int64_t pixels = s.h * s.w, values = s.n * pixels * 3;
   auto* v = static_cast<float*>(exec.scratch((values + s.n * 3) * int64_t(sizeof(float))));
@@ -67,7 +69,8 @@ void augment_2(const AugmentShape& s, const AugmentImage* images, Buffer x, cons
 }
 
 // Step 3 is kernels/cuda/augment.cu.
-void augment_3(const AugmentShape& s, const AugmentImage* images, Buffer x, const Preprocess& pre, Buffer y, Exec& exec, cudaStream_t stream) {
+void augment_3(const AugmentShape& s, const AugmentImage* images, Buffer x, const Preprocess& pre, Buffer y, Exec& exec,
+               cudaStream_t stream) {
   augment(s, images, x, pre, y, exec, stream);
 }
 

@@ -12,8 +12,8 @@ constexpr int kBlock = 256;  // eight warps
 //          is 32 sectors.
 // Memory : reads each logit three times, writes p and one loss a row.
 // Exact  : sums in order; the mean loss by an atomic a row, in any order.
-__global__ void cross_entropy_1_kernel(SoftmaxShape s, const float* logits, const int32_t* labels, const float* class_weights, float* p, float* losses,
-                                       float* loss) {
+__global__ void cross_entropy_1_kernel(SoftmaxShape s, const float* logits, const int32_t* labels, const float* class_weights, float* p,
+                                       float* losses, float* loss) {
   const int64_t row = thread_index();
   if (row >= s.rows) return;
   const float* z = logits + row * s.classes;
@@ -28,11 +28,12 @@ __global__ void cross_entropy_1_kernel(SoftmaxShape s, const float* logits, cons
 
 }  // namespace
 
-void cross_entropy_1(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss, cudaStream_t stream) {
+void cross_entropy_1(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss,
+                     cudaStream_t stream) {
   if (s.rows == 0 || s.classes == 0) return;
   if (loss.how == Accumulate::no) fill(0, loss.buffer, stream);
-  launch(cross_entropy_1_kernel, blocks_for(s.rows, kBlock), kBlock, 0, stream, s, logits.as<float>(), labels.as<int32_t>(), class_weights.as<float>(),
-         p.as<float>(), losses.as<float>(), loss.buffer.as<float>());
+  launch(cross_entropy_1_kernel, blocks_for(s.rows, kBlock), kBlock, 0, stream, s, logits.as<float>(), labels.as<int32_t>(),
+         class_weights.as<float>(), p.as<float>(), losses.as<float>(), loss.buffer.as<float>());
   GPU_CHECK(cudaGetLastError());
 }
 

@@ -22,12 +22,12 @@ __device__ float tree(float v, float* shared, F f) {
 
 // As step 1.
 // Layout : logits and p are rows × classes in float32, labels int32.
-// Thread : a block a row; neighbouring threads take neighbouring classes, so loads lie side by side. With the few classes of a classifier most
-//          threads have nothing to do, and each tree costs nine barriers.
+// Thread : a block a row; neighbouring threads take neighbouring classes, so loads lie side by side. With the few
+//          classes of a classifier most threads have nothing to do, and each tree costs nine barriers.
 // Memory : reads each logit three times (twice from L1), writes p and one loss a row.
 // Exact  : trees: the same bits in every run; the mean loss by an atomic a row, in any order.
-__global__ void cross_entropy_2_kernel(SoftmaxShape s, const float* logits, const int32_t* labels, const float* class_weights, float* p, float* losses,
-                                       float* loss) {
+__global__ void cross_entropy_2_kernel(SoftmaxShape s, const float* logits, const int32_t* labels, const float* class_weights, float* p,
+                                       float* losses, float* loss) {
   PTRAIN_SHARED(float, shared, [kBlock]);
   const int64_t row = blockIdx.x;
   const float* z = logits + row * s.classes;
@@ -45,11 +45,12 @@ __global__ void cross_entropy_2_kernel(SoftmaxShape s, const float* logits, cons
 
 }  // namespace
 
-void cross_entropy_2(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss, cudaStream_t stream) {
+void cross_entropy_2(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss,
+                     cudaStream_t stream) {
   if (s.rows == 0 || s.classes == 0) return;
   if (loss.how == Accumulate::no) fill(0, loss.buffer, stream);
-  launch(cross_entropy_2_kernel, blocks_for(s.rows, 1), kBlock, 0, stream, s, logits.as<float>(), labels.as<int32_t>(), class_weights.as<float>(),
-         p.as<float>(), losses.as<float>(), loss.buffer.as<float>());
+  launch(cross_entropy_2_kernel, blocks_for(s.rows, 1), kBlock, 0, stream, s, logits.as<float>(), labels.as<int32_t>(),
+         class_weights.as<float>(), p.as<float>(), losses.as<float>(), loss.buffer.as<float>());
   GPU_CHECK(cudaGetLastError());
 }
 

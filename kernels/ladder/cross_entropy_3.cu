@@ -13,8 +13,8 @@ constexpr int kWarps = 8;  // rows a block
 // Thread : a warp a row, lanes side by side along the classes; lanes are merged by shuffles: no barrier, no shared memory.
 // Memory : reads each logit twice (once from L1), writes p and one loss a row.
 // Exact  : trees: the same bits in every run; the mean loss by an atomic a row, in any order.
-__global__ void cross_entropy_3_kernel(SoftmaxShape s, const float* logits, const int32_t* labels, const float* class_weights, float* p, float* losses,
-                                       float* loss) {
+__global__ void cross_entropy_3_kernel(SoftmaxShape s, const float* logits, const int32_t* labels, const float* class_weights, float* p,
+                                       float* losses, float* loss) {
   const int64_t row = thread_index() / 32, lane = threadIdx.x % 32;
   if (row >= s.rows) return;  // the whole warp
   const float* z = logits + row * s.classes;
@@ -35,16 +35,18 @@ __global__ void cross_entropy_3_kernel(SoftmaxShape s, const float* logits, cons
 
 }  // namespace
 
-void cross_entropy_3(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss, cudaStream_t stream) {
+void cross_entropy_3(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss,
+                     cudaStream_t stream) {
   if (s.rows == 0 || s.classes == 0) return;
   if (loss.how == Accumulate::no) fill(0, loss.buffer, stream);
-  launch(cross_entropy_3_kernel, blocks_for(s.rows, kWarps), kWarps * 32, 0, stream, s, logits.as<float>(), labels.as<int32_t>(), class_weights.as<float>(),
-         p.as<float>(), losses.as<float>(), loss.buffer.as<float>());
+  launch(cross_entropy_3_kernel, blocks_for(s.rows, kWarps), kWarps * 32, 0, stream, s, logits.as<float>(), labels.as<int32_t>(),
+         class_weights.as<float>(), p.as<float>(), losses.as<float>(), loss.buffer.as<float>());
   GPU_CHECK(cudaGetLastError());
 }
 
 // Step 4 is kernels/cuda/cross_entropy.cu.
-void cross_entropy_4(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss, cudaStream_t stream) {
+void cross_entropy_4(SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss,
+                     cudaStream_t stream) {
   softmax_cross_entropy_forward(s, logits, labels, class_weights, p, losses, loss, stream);
 }
 

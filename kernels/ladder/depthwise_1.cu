@@ -30,7 +30,8 @@ __global__ void depthwise_1_kernel(DepthwiseShape d, int64_t height, int64_t wid
 
 void depthwise_1(const DepthwiseShape& d, Buffer x, Buffer w, Buffer y, cudaStream_t stream) {
   if (y.size == 0) return;
-  launch(depthwise_1_kernel, blocks_for(d.y_size(), kBlock), kBlock, 0, stream, d, d.p(), d.q(), x.as<float>(), w.as<float>(), y.as<float>());
+  launch(depthwise_1_kernel, blocks_for(d.y_size(), kBlock), kBlock, 0, stream, d, d.p(), d.q(), x.as<float>(), w.as<float>(),
+         y.as<float>());
   GPU_CHECK(cudaGetLastError());
 }
 

@@ -8,7 +8,8 @@ constexpr int kBlock = 256;  // eight warps
 
 // As step 1.
 // Layout : NHWC, w is [r,s,c], float32.
-// Thread : one output in memory order: neighbouring threads take neighbouring channels, so a warp's load of x, w or y is four whole sectors.
+// Thread : one output in memory order: neighbouring threads take neighbouring channels, so a warp's load of x, w or y is four whole
+//          sectors.
 // Memory : reads r·s values of x and of w per output (the caches hold most of them), writes one.
 // Exact  : float32 sums in r,s order: the same bits in every run.
 __global__ void depthwise_2_kernel(DepthwiseShape d, int64_t height, int64_t width, const float* x, const float* w, float* y) {
@@ -29,7 +30,8 @@ __global__ void depthwise_2_kernel(DepthwiseShape d, int64_t height, int64_t wid
 
 void depthwise_2(const DepthwiseShape& d, Buffer x, Buffer w, Buffer y, cudaStream_t stream) {
   if (y.size == 0) return;
-  launch(depthwise_2_kernel, blocks_for(d.y_size(), kBlock), kBlock, 0, stream, d, d.p(), d.q(), x.as<float>(), w.as<float>(), y.as<float>());
+  launch(depthwise_2_kernel, blocks_for(d.y_size(), kBlock), kBlock, 0, stream, d, d.p(), d.q(), x.as<float>(), w.as<float>(),
+         y.as<float>());
   GPU_CHECK(cudaGetLastError());
 }
 

@@ -32,7 +32,8 @@ __global__ void depthwise_3_kernel(DepthwiseShape d, int64_t height, int64_t wid
 void depthwise_3(const DepthwiseShape& d, Buffer x, Buffer w, Buffer y, cudaStream_t stream) {
   if (y.size == 0) return;
   with_width<4>({x.data, w.data, y.data}, d.c % 4 == 0, [&]<int V>(std::integral_constant<int, V>) {
-    launch(depthwise_3_kernel<V>, blocks_for(d.y_size() / V, kBlock), kBlock, 0, stream, d, d.p(), d.q(), x.as<float>(), w.as<float>(), y.as<float>());
+    launch(depthwise_3_kernel<V>, blocks_for(d.y_size() / V, kBlock), kBlock, 0, stream, d, d.p(), d.q(), x.as<float>(), w.as<float>(),
+           y.as<float>());
   });
   GPU_CHECK(cudaGetLastError());
 }

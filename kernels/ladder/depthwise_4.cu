@@ -14,7 +14,8 @@ constexpr int kOutputs = 4;  // of one row, a thread
 // Memory : reads ((3·stride + s)·r) / 4 values of x per output: with 3×3 windows and stride 1 half of step 3's nine; writes one.
 // Exact  : float32 sums in r,s order: the same bits in every run.
 template <int V>
-__global__ void depthwise_4_kernel(DepthwiseShape d, int64_t height, int64_t width, int64_t across, const float* x, const float* w, float* y) {
+__global__ void depthwise_4_kernel(DepthwiseShape d, int64_t height, int64_t width, int64_t across, const float* x, const float* w,
+                                   float* y) {
   const int64_t i = thread_index() * V;
   if (i >= d.n * d.c * height * across) return;
   const int64_t c = i % d.c, q = i / d.c % across * kOutputs, p = i / d.c / across % height, n = i / d.c / across / height;
@@ -46,13 +47,15 @@ void depthwise_4(const DepthwiseShape& d, Buffer x, Buffer w, Buffer y, cudaStre
   if (y.size == 0) return;
   const int64_t across = div_up(d.q(), kOutputs);
   with_width<4>({x.data, w.data, y.data}, d.c % 4 == 0, [&]<int V>(std::integral_constant<int, V>) {
-    launch(depthwise_4_kernel<V>, blocks_for(d.n * d.p() * across * d.c / V, kBlock), kBlock, 0, stream, d, d.p(), d.q(), across, x.as<float>(), w.as<float>(),
-           y.as<float>());
+    launch(depthwise_4_kernel<V>, blocks_for(d.n * d.p() * across * d.c / V, kBlock), kBlock, 0, stream, d, d.p(), d.q(), across,
+           x.as<float>(), w.as<float>(), y.as<float>());
   });
   GPU_CHECK(cudaGetLastError());
 }
 
 // Step 5 is kernels/cuda/depthwise_forward.cu.
-void depthwise_5(const DepthwiseShape& d, Buffer x, Buffer w, Buffer y, cudaStream_t stream) { depthwise_forward(d, Act::none, x, w, {}, {}, y, stream); }
+void depthwise_5(const DepthwiseShape& d, Buffer x, Buffer w, Buffer y, cudaStream_t stream) {
+  depthwise_forward(d, Act::none, x, w, {}, {}, y, stream);
+}
 
 }  // namespace ptrain::cuda::ladder

@@ -38,17 +38,23 @@ Meter::Place Meter::access(const void* p, size_t bytes, bool, const void* caller
   return place;
 }
 
-void Meter::grid_begins(const simt::Grid&) {
+void Meter::grid_begins(const simt::Grid& grid) {
   ++figures.launches;
+  const auto count = [](const dim3& d) { return int64_t(d.x) * d.y * d.z; };
+  figures.of_launch.push_back({count(grid.blocks) * count(grid.threads), figures.lanes});
   touched_.clear();
 }
 
-void Meter::grid_ends() { figures.touched += int64_t(touched_.size() * kSector); }
+void Meter::grid_ends() {
+  figures.touched += int64_t(touched_.size() * kSector);
+  figures.of_launch.back().lanes = figures.lanes - figures.of_launch.back().lanes;
+}
 
 void Meter::block_ends() {
   for (const auto& [key, lanes] : block_) key.shared ? count_shared(lanes) : count_global(lanes);
   const auto range = simt::static_shared_range();
-  figures.shared_bytes = std::max(figures.shared_bytes, int64_t(range.end - range.begin) + int64_t(simt::dynamic_shared_range().end - simt::dynamic_shared_range().begin));
+  figures.shared_bytes = std::max(figures.shared_bytes, int64_t(range.end - range.begin) +
+                                                            int64_t(simt::dynamic_shared_range().end - simt::dynamic_shared_range().begin));
   block_.clear();
   turns_.clear();
 }
@@ -87,12 +93,12 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-#define PTRAIN_ACCESS(name, bytes, writes)                                                                                            \
-  void __tsan_##name(void* p) {                                                                                                       \
-    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0));          \
-  }                                                                                                                                   \
-  void __tsan_unaligned_##name(void* p) {                                                                                             \
-    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0));          \
+#define PTRAIN_ACCESS(name, bytes, writes)                                                                                   \
+  void __tsan_##name(void* p) {                                                                                              \
+    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0)); \
+  }                                                                                                                          \
+  void __tsan_unaligned_##name(void* p) {                                                                                    \
+    if (ptrain::cuda::ladder::running) ptrain::cuda::ladder::running->access(p, bytes, writes, __builtin_return_address(0)); \
   }
 PTRAIN_ACCESS(read1, 1, false)
 PTRAIN_ACCESS(read2, 2, false)

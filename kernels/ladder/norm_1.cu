@@ -8,8 +8,8 @@ constexpr int kBlock = 64;  // small, so that a few hundred channels are more th
 
 // mean = Σ x / rows, variance = Σ x² / rows − mean²
 // Layout : x is rows × c in float32.
-// Thread : one channel, all rows. A warp's loads lie side by side, but a net's 64 to 2,048 channels are few threads for a GPU that wants tens
-//          of thousands: it waits for memory most of the time.
+// Thread : one channel, all rows. A warp's loads lie side by side, but a net's 64 to 2,048 channels are few threads for a GPU that wants
+//          tens of thousands: it waits for memory most of the time.
 // Memory : reads one value per element.
 // Exact  : the same bits in every run, but a difference of two large sums: where the mean is far from 0 the variance loses its digits.
 __global__ void norm_1_kernel(int64_t rows, int64_t channels, const float* x, NormFinish finish) {

@@ -9,8 +9,8 @@ constexpr int kBlock = 256;  // eight warps
 
 // mean = Σ x / rows, variance = Σ (x − mean)² / rows
 // Layout : x is rows × c in float32.
-// Thread : a block a channel, each thread every 256th row: enough threads now, but those of a warp read 32 rows, c values apart, so each load
-//          is a sector of its own.
+// Thread : a block a channel, each thread every 256th row: enough threads now, but those of a warp read 32 rows, c values apart, so each
+//          load is a sector of its own.
 // Memory : reads every value twice, and 32 bytes for each.
 // Exact  : two passes: no difference of large sums. Threads add in order, the block as a tree: the same bits in every run.
 __global__ void norm_2_kernel(int64_t rows, int64_t channels, const float* x, NormFinish finish) {

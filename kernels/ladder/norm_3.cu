@@ -9,8 +9,8 @@ constexpr int64_t kMostParts = 64;            // blocks that share the rows
 
 // sums[c] += Σ (x − mean)^power over the rows of this block; mean 0 for power 1
 // Layout : x is rows × c, sums and mean [c], float32.
-// Thread : 32 channels × 8 rows a block, and the rows shared out over up to 64 blocks: a warp's loads lie side by side and there are threads
-//          enough. The eight rows are added in shared memory, the blocks by atomics.
+// Thread : 32 channels × 8 rows a block, and the rows shared out over up to 64 blocks: a warp's loads lie side by side and there are
+//          threads enough. The eight rows are added in shared memory, the blocks by atomics.
 // Memory : reads every value twice, once for each power.
 // Exact  : two passes. Atomics add in the order in which blocks finish: the last bits differ from run to run.
 template <int kPower>

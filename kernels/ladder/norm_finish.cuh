@@ -12,8 +12,13 @@ struct NormFinish {
   float *moving_mean, *moving_variance, *mean, *inv_std;
 
   NormFinish(const NormShape& s, const NormTrain& t)
-      : eps(float(s.eps)), momentum(float(t.momentum)), one_minus_momentum(float(1 - t.momentum)), moving_mean(t.moving_mean.as<float>()),
-        moving_variance(t.moving_variance.as<float>()), mean(t.mean.as<float>()), inv_std(t.inv_std.as<float>()) {}
+      : eps(float(s.eps)),
+        momentum(float(t.momentum)),
+        one_minus_momentum(float(1 - t.momentum)),
+        moving_mean(t.moving_mean.as<float>()),
+        moving_variance(t.moving_variance.as<float>()),
+        mean(t.mean.as<float>()),
+        inv_std(t.inv_std.as<float>()) {}
 
   __device__ void operator()(int64_t c, float m, float variance) const {
     mean[c] = m;
@@ -24,6 +29,8 @@ struct NormFinish {
 };
 
 // y from the finished statistics: the same kernel for all steps.
-inline void apply_norm(const NormShape& s, const NormTrain& t, cudaStream_t stream) { norm_apply(s, t.x, t.gamma, t.beta, t.mean, t.inv_std, {}, t.y, stream); }
+inline void apply_norm(const NormShape& s, const NormTrain& t, cudaStream_t stream) {
+  norm_apply(s, t.x, t.gamma, t.beta, t.mean, t.inv_std, {}, t.y, stream);
+}
 
 }  // namespace ptrain::cuda::ladder

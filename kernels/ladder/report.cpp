@@ -58,7 +58,8 @@ class Arguments {
   }
   const AugmentImage* images(int64_t n) {
     std::vector<AugmentImage> v(static_cast<size_t>(n));
-    for (size_t i = 0; i < v.size(); ++i) v[i] = {.transform = {0.98f, 0.09f, 1.f - float(i), -0.09f, 0.98f, 2.f, 0, 0}, .contrast = 1.1f, .brightness = 4};
+    for (size_t i = 0; i < v.size(); ++i)
+      v[i] = {.transform = {0.98f, 0.09f, 1.f - float(i), -0.09f, 0.98f, 2.f, 0, 0}, .contrast = 1.1f, .brightness = 4};
     return static_cast<const AugmentImage*>(put(v.data(), DType::uint8, n * int64_t(sizeof(AugmentImage))).data);
   }
 
@@ -89,19 +90,24 @@ class Report {
       Meter meter;
       run(step.run, arguments);
       GPU_CHECK(cudaDeviceSynchronize());
-      add(step.name, step.changes, shape, outputs, step.threads, step.registers, meter.figures);
+      add(step, shape, outputs, meter.figures);
     }
   }
   std::string text() const { return "[" + text_.str() + "]"; }
 
  private:
-  void add(const char* name, const char* changes, const std::string& shape, int64_t outputs, int threads, int registers, const Figures& f) {
+  template <class F>
+  void add(const Step<F>& step, const std::string& shape, int64_t outputs, const Figures& f) {
     const auto ratio = [](int64_t a, int64_t b) { return b ? double(a) / double(b) : 0.0; };
-    text_ << (first_ ? "" : ", ") << "{\"name\": \"" << name << "\", \"changes\": \"" << changes << "\", \"shape\": \"" << shape << "\", \"outputs\": " << outputs
-          << ", \"launches\": " << f.launches << ", \"threads\": " << threads << ", \"registers\": " << registers << ", \"shared_bytes\": " << f.shared_bytes << ", \"barriers\": " << f.barriers
-          << ", \"accesses\": " << f.accesses << ", \"sectors_per_access\": " << ratio(f.sectors, f.accesses) << ", \"sector_efficiency\": " << ratio(f.wanted, f.sectors * 32)
-          << ", \"active_lanes\": " << ratio(f.lanes, f.accesses) << ", \"wavefronts_per_least\": " << ratio(f.wavefronts, f.least_wavefronts)
-          << ", \"bytes_per_output\": " << ratio(f.sectors * 32, outputs) << ", \"least_bytes_per_output\": " << ratio(f.touched, outputs) << "}";
+    text_ << (first_ ? "" : ", ") << "{\"name\": \"" << step.name << "\", \"changes\": \"" << step.changes << "\", \"shape\": \"" << shape
+          << "\", \"outputs\": " << outputs << ", \"launches\": " << f.launches << ", \"threads\": " << step.threads
+          << ", \"registers\": " << step.registers << ", \"shared_bytes\": " << f.shared_bytes << ", \"barriers\": " << f.barriers
+          << ", \"accesses\": " << f.accesses << ", \"sectors_per_access\": " << ratio(f.sectors, f.accesses)
+          << ", \"sector_efficiency\": " << ratio(f.wanted, f.sectors * 32) << ", \"active_lanes\": " << ratio(f.lanes, f.accesses)
+          << ", \"wavefronts_per_least\": " << ratio(f.wavefronts, f.least_wavefronts)
+          << ", \"bytes_per_output\": " << ratio(f.sectors * 32, outputs) << ", \"least_bytes_per_output\": " << ratio(f.touched, outputs)
+          << ", \"arithmetic_per_output\": " << step.arithmetic << ", \"accesses_per_thread\": " << f.accesses_of_a_thread()
+          << "}";
     first_ = false;
   }
 
@@ -121,14 +127,21 @@ std::string make_report(const char* name) {
   });
   const NormShape n{.rows = 784, .c = 64};
   report.ladder(kNorm, n.size(), "784 rows of 64 channels", [&](Norm* run, Arguments& a) {
-    const NormTrain t{.x = a.floats(n.size()), .gamma = a.floats(n.c), .beta = a.floats(n.c), .moving_mean = a.floats(n.c), .moving_variance = a.floats(n.c, 0.5f, 2), .momentum = 0.9,
-                      .mean = a.floats(n.c), .inv_std = a.floats(n.c), .y = a.floats(n.size())};
+    const NormTrain t{.x = a.floats(n.size()),
+                      .gamma = a.floats(n.c),
+                      .beta = a.floats(n.c),
+                      .moving_mean = a.floats(n.c),
+                      .moving_variance = a.floats(n.c, 0.5f, 2),
+                      .momentum = 0.9,
+                      .mean = a.floats(n.c),
+                      .inv_std = a.floats(n.c),
+                      .y = a.floats(n.size())};
     run(n, t, exec, stream);
   });
   const SoftmaxShape s{64, 100};
   report.ladder(kCrossEntropy, s.rows * s.classes, "64 rows of 100 classes", [&](CrossEntropy* run, Arguments& a) {
-    const Buffer z = a.floats(s.rows * s.classes, -4, 4), labels = a.labels(s.rows, int(s.classes)), weights = a.floats(s.classes, 0.5f, 2), p = a.floats(s.rows * s.classes),
-                 losses = a.floats(s.rows), loss = a.floats(1);
+    const Buffer z = a.floats(s.rows * s.classes, -4, 4), labels = a.labels(s.rows, int(s.classes)), weights = a.floats(s.classes, 0.5f, 2),
+                 p = a.floats(s.rows * s.classes), losses = a.floats(s.rows), loss = a.floats(1);
     run(s, z, labels, weights, p, losses, {loss}, stream);
   });
   const AugmentShape g{.n = 2, .h = 48, .w = 48, .c = 1};

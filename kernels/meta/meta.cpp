@@ -68,7 +68,7 @@ class MetaBackend final : public Backend {
   void do_add_act(Exec& e, Act, Buffer a, Buffer b, Buffer y) override { note(e, "add_act", 0, a, b, y); }
   void do_add_scaled(Exec& e, double, Buffer x, Buffer y) override { note(e, "add_scaled", 0, x, y, y); }
   void do_scale_shift_act(Exec& e, const ScaleShiftShape&, Buffer, Buffer, Buffer, Buffer y) override { note(e, "scale_shift_act", 0, y, y); }
-  void do_dropout(Exec& e, const DropoutShape&, Buffer x, Buffer, Into y) override { note(e, "dropout", 0, x, y.buffer); }
+  void do_dropout(Exec& e, const DropoutShape&, Buffer x, Buffer, Buffer, Into y) override { note(e, "dropout", 0, x, y.buffer); }
   void do_cast(Exec& e, Buffer x, Buffer y) override { note(e, "cast", 0, x, y); }
   void do_fill(Exec& e, double, Buffer y) override { note(e, "fill", 0, y); }
   void do_random_uniform(Exec& e, uint64_t, uint32_t, double, double, Buffer y) override { note(e, "random_uniform", 0, y); }

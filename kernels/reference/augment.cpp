@@ -86,7 +86,7 @@ void ReferenceBackend::do_augment(Exec& e, const AugmentShape& s, std::span<cons
   visit_floating(y.dtype, [&]<class T>(T) {
     parallel_for(e, s.n, [&](int64_t n) {
       std::vector<double> v(size_t(pixels * s.c));
-      warp({s, x.as<const uint8_t>() + n * pixels * s.c}, images[size_t(n)].transform, v);
+      warp({s, x.as<const uint8_t>() + s.source(n, images[size_t(n)]) * pixels * s.c}, images[size_t(n)].transform, v);
       adjust(s, images[size_t(n)], v);
       for (int64_t i = 0; i < pixels; ++i)
         for (int64_t c = 0; c < 3; ++c) {

@@ -69,8 +69,10 @@ void update(Exec& e, const OptimizerRule& rule, int32_t t, const OptimizerSlot& 
 
 }  // namespace
 
-void ReferenceBackend::do_optimizer_step(Exec& e, const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state) {
+void ReferenceBackend::do_optimizer_step(Exec& e, const OptimizerRule& given, std::span<const OptimizerSlot> slots, const StepState& state) {
   if (state.finite && *state.finite.as<const int32_t>() == 0) return;
+  OptimizerRule rule = given;
+  if (state.learning_rate) rule.learning_rate = double(*state.learning_rate.as<const float>());
   const int32_t t = ++*state.iterations.as<int32_t>();
   for (const OptimizerSlot& slot : slots) {
     visit_floating(slot.dw.dtype, [&]<class G>(G) {

@@ -5,12 +5,13 @@
 namespace ptrain::reference {
 
 // y[row,i] = x[row,i] / (1 − rate) when unit(seed, layer, epoch, samples[row], i) ≥ rate, else 0. The factor is a float32, as in Keras.
-void ReferenceBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Into y) {
+void ReferenceBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Buffer epoch_at, Into y) {
   const auto factor = float(1 / (1 - double(s.rate)));
+  const auto epoch = uint32_t(*epoch_at.as<const int32_t>());
   visit_floating(x.dtype, [&]<class T>(T) {
     for_each(e, s.rows * s.c, [&](int64_t i) {
       const auto sample = uint32_t(samples.as<const int32_t>()[i / s.c]);
-      const bool survives = random_unit(s.seed, Purpose::dropout, s.layer, s.epoch, sample, uint32_t(i % s.c)) >= s.rate;
+      const bool survives = random_unit(s.seed, Purpose::dropout, s.layer, epoch, sample, uint32_t(i % s.c)) >= s.rate;
       put(y.buffer.as<T>(), i, survives ? double(x.as<const T>()[i]) * double(factor) : 0, y.how);
     });
   });

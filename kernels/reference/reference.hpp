@@ -60,7 +60,7 @@ class ReferenceBackend final : public Backend {
   void do_fill(Exec&, double value, Buffer y) override;
 
   // random.cpp
-  void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Into y) override;
+  void do_dropout(Exec&, const DropoutShape&, Buffer x, Buffer samples, Buffer epoch, Into y) override;
   void do_random_uniform(Exec&, uint64_t seed, uint32_t layer, double low, double high, Buffer y) override;
 
   // moving.cpp

@@ -74,6 +74,7 @@ const char* cudaGetErrorName(cudaError_t e) {
     case cudaErrorLaunchFailure: return "cudaErrorLaunchFailure";
     case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
     case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
   }
   return "an error that the stand-in does not know";
 }
@@ -123,6 +124,7 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
 // Fresh memory is full of NaN (as float, half and bfloat16), so that a result which uses it shows.
 cudaError_t cudaMalloc(void** p, size_t bytes) {
   if (!p) return noted(cudaErrorInvalidValue);
+  if (forbidden_now()) return noted(cudaErrorStreamCaptureUnsupported);
   Heap& h = heap();
   const std::lock_guard lock(h.mutex);
   const size_t rounded = (bytes + 255) / 256 * 256 + (bytes == 0) * 256;
@@ -146,10 +148,12 @@ cudaError_t cudaFree(void* p) {
   return cudaSuccess;
 }
 cudaError_t cudaMallocHost(void** p, size_t bytes) {
+  if (forbidden_now()) return noted(cudaErrorStreamCaptureUnsupported);
   *p = std::aligned_alloc(256, (bytes + 255) / 256 * 256 + (bytes == 0) * 256);
   return *p ? cudaSuccess : noted(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFreeHost(void* p) {
+  if (forbidden_now()) return noted(cudaErrorStreamCaptureUnsupported);
   std::free(p);
   return cudaSuccess;
 }

@@ -14,11 +14,13 @@ struct CUstream_st {
   int device = 0;
   std::deque<Work> queue;
   CUgraph_st* graph = nullptr;  // where work goes while it is captured
+  bool invalidated = false;     // by a call that may not be captured
   bool running = false;
 };
 // Each record has a number; an event has happened up to the number of the last record that a stream came by.
 struct CUevent_st {
   CUstream_st* stream = nullptr;
+  CUgraph_st* graph = nullptr;  // of the capture that recorded it last; nullptr: none did
   uint64_t recorded = 0, happened = 0;
   std::chrono::steady_clock::time_point time;
 };
@@ -40,6 +42,8 @@ std::vector<CUstream_st*>& streams() {
   static auto* all = new std::vector<CUstream_st*>;
   return *all;
 }
+
+thread_local CUstream_st* captured_here = nullptr;  // by this thread, in a mode that forbids it what could wait
 
 // The stream of who names none: one a device.
 CUstream_st* find(cudaStream_t stream) {
@@ -86,6 +90,11 @@ void enqueue(cudaStream_t stream, std::function<void()> work) {
   if (order_of(stream) != Order::random) drain(s);
 }
 
+bool forbidden_now() {
+  if (captured_here) captured_here->invalidated = true;
+  return captured_here != nullptr;
+}
+
 Order order_of(cudaStream_t stream) { return Order(find(stream)->device); }
 
 }  // namespace ptrain::simt
@@ -95,6 +104,7 @@ using namespace ptrain::simt;
 extern "C" {
 
 cudaError_t cudaDeviceSynchronize() {
+  if (forbidden_now()) return cudaErrorStreamCaptureUnsupported;
   const std::lock_guard lock(runtime());
   for (CUstream_st* s : streams())
     if (!s->graph) drain(s);
@@ -121,7 +131,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   const std::lock_guard lock(runtime());
   CUstream_st* s = find(stream);
-  if (s->graph) return cudaErrorStreamCaptureUnsupported;
+  if (s->graph) {
+    s->invalidated = true;
+    return cudaErrorStreamCaptureUnsupported;
+  }
+  if (forbidden_now()) return cudaErrorStreamCaptureUnsupported;
   drain(s);
   return cudaSuccess;
 }
@@ -139,6 +153,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   const std::lock_guard lock(runtime());
   event->stream = find(stream);
+  event->graph = event->stream->graph;
   const uint64_t record = ++event->recorded;
   enqueue(stream, [event, record] {
     event->happened = record;
@@ -149,10 +164,17 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
   const std::lock_guard lock(runtime());
   if (event->recorded == 0) return cudaSuccess;  // as the runtime has it: nothing to wait for
+  // What is captured may only wait for what was captured with it; what is not may not wait for a capture.
+  CUstream_st* s = find(stream);
+  if (s->graph != event->graph) {
+    s->invalidated = true;
+    return cudaErrorStreamCaptureIsolation;
+  }
   enqueue(stream, [event, record = event->recorded] { drain_until(event, record); });
   return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (forbidden_now()) return cudaErrorStreamCaptureUnsupported;
   const std::lock_guard lock(runtime());
   drain_until(event, event->recorded);
   return cudaSuccess;
@@ -168,16 +190,25 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEven
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
   const std::lock_guard lock(runtime());
-  if (!stream || stream->graph) return cudaErrorStreamCaptureUnsupported;
+  if (!stream || stream->graph || captured_here) return cudaErrorStreamCaptureUnsupported;
   stream->graph = new CUgraph_st;
+  stream->invalidated = false;
+  if (mode != cudaStreamCaptureModeRelaxed) captured_here = stream;
   return cudaSuccess;
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   const std::lock_guard lock(runtime());
   if (!stream || !stream->graph) return cudaErrorStreamCaptureInvalidated;
-  *graph = std::exchange(stream->graph, nullptr);
+  CUgraph_st* captured = std::exchange(stream->graph, nullptr);
+  if (captured_here == stream) captured_here = nullptr;
+  if (stream->invalidated) {
+    delete captured;
+    *graph = nullptr;
+    return cudaErrorStreamCaptureInvalidated;
+  }
+  *graph = captured;
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* exec, cudaGraph_t graph, unsigned long long) {

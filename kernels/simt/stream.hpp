@@ -17,6 +17,9 @@ constexpr int kDevices = 3;
 void enqueue(cudaStream_t, std::function<void()> work);
 Order order_of(cudaStream_t);
 
+// True, and the capture is lost, when this thread captures a stream: then calls that could wait for the device are forbidden to it.
+bool forbidden_now();
+
 // Whether [p, p + bytes) lies inside one allocation of a device.
 bool on_device(const void* p, size_t bytes);
 

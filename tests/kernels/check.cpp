@@ -72,7 +72,7 @@ const Call kCalls[] = {
     {"add_act", {{nullptr, f, 8}, {"b", f, 8}, {"y", f, 8}}, CALL(k.add_act(e, Act::relu, b[0], b[1], b[2]))},
     {"scale_shift_act", {{"x", f, 10}, {"scale", p, 4}, {"shift", p, 4}, {"y", f, 8}},
      CALL(k.scale_shift_act(e, {.rows = 2, .c = 4, .x_width = 5}, b[0], b[1], b[2], b[3]))},
-    {"dropout", {{"x", f, 8}, {"samples", i4, 2}, {"y", f, 8}}, CALL(k.dropout(e, {.rows = 2, .c = 4, .rate = 0.5f}, b[0], b[1], {b[2]}))},
+    {"dropout", {{"x", f, 8}, {"samples", i4, 2}, {"epoch", i4, 1}, {"y", f, 8}}, CALL(k.dropout(e, {.rows = 2, .c = 4, .rate = 0.5f}, b[0], b[1], b[2], {b[3]}))},
     {"zero_pad_forward", {{"x", f, 120}, {"y", f, 150}}, CALL(k.zero_pad_forward(e, pad, b[0], b[1]))},
     {"zero_pad_backward", {{"dy", f, 150}, {"dx", f, 120}}, CALL(k.zero_pad_backward(e, pad, b[0], {b[1]}))},
     {"copy_channels", {{"from", f, 10}, {"to", f, 14}},
@@ -90,8 +90,8 @@ const Call kCalls[] = {
     {"softmax_cross_entropy_backward", {{"p", p, 8}, {"labels", i4, 2}, {"class_weights", p, 4}, {"dloss", p, 1}, {"dlogits", f, 8}},
      CALL(k.softmax_cross_entropy_backward(e, {2, 4}, b[0], b[1], b[2], b[3], {b[4]}))},
     {"sum_squares", {{nullptr, f, 8}, {"sum", p, 1}}, CALL(k.sum_squares(e, 1, b[0], {b[1]}))},
-    {"optimizer_step", {{nullptr, p, 8}, {"dw", f, 8}, {"state", p, 8}, {"state", p, 8}, {"copy", f, 8}, {"iterations", i4, 1}, {"finite", i4, 1}},
-     CALL(const OptimizerSlot s = slot(b); k.optimizer_step(e, adam, {&s, 1}, {b[5], b[6]}))},
+    {"optimizer_step", {{nullptr, p, 8}, {"dw", f, 8}, {"state", p, 8}, {"state", p, 8}, {"copy", f, 8}, {"iterations", i4, 1}, {"finite", i4, 1}, {"learning_rate", p, 1}},
+     CALL(const OptimizerSlot s = slot(b); k.optimizer_step(e, adam, {&s, 1}, {b[5], b[6], b[7]}))},
     {"unscale", {{nullptr, p, 8}, {"dw", f, 8}, {nullptr, p, 8}, {nullptr, p, 8}, {"copy", f, 8}, {"scale", p, 1}, {"finite", i4, 1}},
      CALL(const OptimizerSlot s = slot(b); k.unscale(e, {&s, 1}, b[5], b[6]))},
     {"update_loss_scale", {{"scale", p, 1}, {"counter", i4, 1}, {"finite", i4, 1}}, CALL(k.update_loss_scale(e, {b[0], b[1]}, b[2]))},
@@ -160,7 +160,7 @@ TEST_CASE("shapes that mean nothing are refused") {
                         {.rows = 2, .count = 3, .from_width = 3, .to_width = 4, .to = 2},
                         {.rows = 2, .count = 0, .from_width = 3, .to_width = 4}})
     CHECK(refused([&](Backend& k, Exec& e) { k.copy_channels(e, s, floats(2 * s.from_width), {floats(2 * s.to_width)}); }));
-  CHECK(refused([&](Backend& k, Exec& e) { k.dropout(e, {.rows = 1, .c = 2, .rate = 1}, floats(2), {nullptr, i4, 1}, {floats(2)}); }));
+  CHECK(refused([&](Backend& k, Exec& e) { k.dropout(e, {.rows = 1, .c = 2, .rate = 1}, floats(2), {nullptr, i4, 1}, {nullptr, i4, 1}, {floats(2)}); }));
   CHECK(refused([&](Backend& k, Exec& e) {
     k.augment(e, {.n = 1, .h = 2, .w = 2, .c = 2}, std::vector<AugmentImage>(1), {nullptr, u1, 8}, {}, floats(12));
   }));

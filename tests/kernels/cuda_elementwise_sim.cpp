@@ -170,15 +170,15 @@ TEST_CASE("cuda: bias, scale and shift, column sums") {
 TEST_CASE("cuda: dropout drops what the reference drops") {
   in_each_schedule([](DType type, bool shift) {
     for (DropoutShape s : {DropoutShape{1, 1}, {3, 4}, {5, 7}, {9, 128}, {2, 258}}) {
-      s.rate = 0.3f, s.seed = 0x123456789abull, s.layer = 3, s.epoch = 9;
+      s.rate = 0.3f, s.seed = 0x123456789abull, s.layer = 3;
       CAPTURE(s.c);
       Duel d(type, shift);
       std::vector<double> places = numbers(4, s.rows, 0, 100000);
       for (double& p : places) p = std::floor(p);
-      const Both &x = d.input(numbers(1, s.rows * s.c, 1, 2)), &samples = d.input(places, DType::int32);
+      const Both &x = d.input(numbers(1, s.rows * s.c, 1, 2)), &samples = d.input(places, DType::int32), &epoch = d.input({9}, DType::int32);
       d.same_into("y", s.rows * s.c, type, 1, 2, [&](IntoBoth y) {
-        d.ref.dropout(*d.ref_exec, s, x.here, samples.here, y.here);
-        cuda::dropout(s, x.there, samples.there, y.there, d.stream);
+        d.ref.dropout(*d.ref_exec, s, x.here, samples.here, epoch.here, y.here);
+        cuda::dropout(s, x.there, samples.there, epoch.there, y.there, d.stream);
       });
     }
   });
@@ -197,7 +197,7 @@ TEST_CASE("cuda: nothing to do, nothing happens") {
   cuda::transpose(0, 3, none, none, {none}, d.stream);
   cuda::bias_act({0, 3}, Act::none, none, none, none, none, d.stream);
   cuda::scale_shift_act({0, 3, 3}, none, none, none, none, d.stream);
-  cuda::dropout({0, 3}, none, label, {none}, d.stream);
+  cuda::dropout({0, 3}, none, label, label, {none}, d.stream);
   cuda::softmax({0, 2}, none, none, d.stream);
   CHECK(cudaGetLastError() == cudaSuccess);
   const Both& db = d.output(3, DType::float32);  // the sum of no rows is zero

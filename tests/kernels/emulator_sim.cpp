@@ -1,5 +1,6 @@
 // The emulator itself: small kernels whose results are known, and faulty ones that it must name.
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "kernels/cuda/launch.cuh"
@@ -174,5 +175,41 @@ TEST_CASE("simt: a missing barrier gives a wrong result in every schedule") {
     bool right = true;
     for (int t = 0; t < 64; ++t) right &= y.p[t] == 63 - t;
     CHECK_FALSE(right);
+  });
+}
+
+TEST_CASE("simt: what a captured stream forbids, as CUDA has it") {
+  in_each_schedule([](cudaStream_t stream) {
+    DeviceInts y(64);
+    cudaEvent_t before = nullptr;
+    REQUIRE(cudaEventCreateWithFlags(&before, cudaEventDisableTiming) == cudaSuccess);
+    CHECK(cudaEventRecord(before, stream) == cudaSuccess);
+    void* p = nullptr;
+    const std::function<cudaError_t()> forbidden[] = {[&] { return cudaMalloc(&p, 64); },
+                                                      [&] { return cudaMallocHost(&p, 64); },
+                                                      [&] { return cudaDeviceSynchronize(); },
+                                                      [&] { return cudaStreamSynchronize(stream); },
+                                                      [&] { return cudaEventSynchronize(before); },
+                                                      [&] { return cudaStreamWaitEvent(stream, before); }};
+    cudaGraph_t graph = nullptr;
+    for (const auto& call : forbidden) {
+      REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+      CHECK(call() != cudaSuccess);
+      CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated);
+    }
+    REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);
+    launch(vote_kernel, 1, 32, 0, stream, y.p);
+    REQUIRE(cudaStreamEndCapture(stream, &graph) == cudaSuccess);
+    CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    CHECK(y.p[3] == -1);  // captured, not run
+    cudaGraphExec_t exec = nullptr;
+    REQUIRE(cudaGraphInstantiate(&exec, graph, 0) == cudaSuccess);
+    CHECK(cudaGraphDestroy(graph) == cudaSuccess);
+    CHECK(cudaGraphLaunch(exec, stream) == cudaSuccess);
+    CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    CHECK(y.p[3] == 0x49249249);
+    CHECK(cudaGraphExecDestroy(exec) == cudaSuccess);
+    CHECK(cudaEventDestroy(before) == cudaSuccess);
+    cudaGetLastError();
   });
 }

@@ -53,6 +53,31 @@ TEST_CASE("augment without changes is the preprocessing of each pixel") {
   });
 }
 
+TEST_CASE("augment shows the images of a batch from those that are stored") {
+  on_each_backend([](const Target& target) {
+    for (const int64_t c : {1, 3}) {
+      CAPTURE(c);
+      Trial t(target);
+      constexpr int64_t kStored = 5, kH = 9, kW = 11;
+      const int64_t size = kH * kW * c, pixels = kH * kW * 3;
+      std::vector<AugmentImage> images(4);
+      const int32_t which[] = {3, 0, 3, 4};
+      for (size_t i = 0; i < 4; ++i) images[i].stored = which[i];
+      images[1].transform.a2 = 2.5f, images[2].contrast = 1.5f, images[3].brightness = -20;
+      const std::vector<double> all = bytes(1, kStored * size);
+      std::vector<double> batch;
+      for (const int32_t i : which) batch.insert(batch.end(), all.begin() + i * size, all.begin() + (i + 1) * size);
+      const Guarded &x = t.input(all, DType::uint8), &in_order = t.input(batch, DType::uint8);
+      const Guarded &y = t.output(4 * pixels), &want = t.output(4 * pixels);
+      t.backend().augment(t.exec(), {.n = 4, .h = kH, .w = kW, .c = c}, images, in_order, {}, want);
+      t.backend().augment(t.exec(), {.n = 4, .h = kH, .w = kW, .c = c, .stored = kStored}, images, x, {}, y);
+      CHECK(t.read(y) == t.read(want));
+      images[2].stored = kStored;
+      CHECK_THROWS_AS(t.backend().augment(t.exec(), {.n = 4, .h = kH, .w = kW, .c = c, .stored = kStored}, images, x, {}, y), Error);
+    }
+  });
+}
+
 // A row 10 20 30 40 shifted and stretched: what lies outside, in each of Keras' fill modes, by hand.
 TEST_CASE("fill modes continue the image as Keras names them") {
   const std::vector<double> row{10, 20, 30, 40};

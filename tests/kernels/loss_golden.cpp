@@ -73,7 +73,7 @@ TEST_CASE("dropout multiplies survivors as Keras does and keeps as many") {
       Trial t(target);
       const int64_t n = 20000;
       const Guarded &x = t.input(std::vector<double>(size_t(n), 1)), &samples = t.input({3}, DType::int32), &y = t.output(n);
-      t.backend().dropout(t.exec(), {.rows = 1, .c = n, .rate = rate, .seed = 1, .layer = 1}, x, samples, {y});
+      t.backend().dropout(t.exec(), {.rows = 1, .c = n, .rate = rate, .seed = 1, .layer = 1}, x, samples, samples, {y});
       std::vector<double> distinct = t.read(y);
       const auto kept = double(n - std::count(distinct.begin(), distinct.end(), 0.));
       std::sort(distinct.begin(), distinct.end());

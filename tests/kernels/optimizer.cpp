@@ -124,6 +124,28 @@ TEST_CASE("optimizer steps follow the textbook over many tensors at once") {
   });
 }
 
+TEST_CASE("a learning rate on the device takes the place of the rule's") {
+  on_each_backend([](const Target& target) {
+    for (const OptimizerRule& rule : kRules) {
+      CAPTURE(int(rule.kind));
+      Trial t(target);
+      OptimizerRule told = rule, other = rule;
+      told.learning_rate = 0.03125, other.learning_rate = 1e3;
+      const std::vector<double> first = numbers(1, 4099), slope = numbers(2, 4099), zeros(4099);
+      const auto train = [&](const OptimizerRule& r, const Buffer& rate) {
+        const Guarded &w = t.state(first, t.wide()), &dw = t.input(slope, t.wide()), &iterations = t.state({0}, DType::int32);
+        const OptimizerSlot slot{w, dw, {t.state(zeros, t.wide()), t.state(zeros, t.wide()), t.state(zeros, t.wide())}, {}};
+        for (int step = 0; step < 3; ++step) t.backend().optimizer_step(t.exec(), r, {&slot, 1}, {.iterations = iterations, .learning_rate = rate});
+        return t.read(w);
+      };
+      const Guarded& rate = t.input({0.03125}, DType::float32);
+      const std::vector<double> want = train(told, {});
+      CHECK(train(other, rate) == want);
+      CHECK(want != first);
+    }
+  });
+}
+
 TEST_CASE("a step that is not finite changes nothing") {
   on_each_backend([](const Target& target) {
     for (const OptimizerRule& rule : kRules) {

@@ -33,7 +33,7 @@ const Operation kOperations[] = {
     {"norm_infer", {2, 5}, {5}, f, OP(norm_infer(c, x, {.beta = w, .moving_mean = w, .moving_variance = w, .act = Act::relu})), {2, 5}},
     {"activation", {2, 5}, {}, f, OP(activation(c, x, Act::relu6)), {2, 5}},
     {"add", {2, 5}, {2, 5}, f, OP(add(c, x, w, Act::relu)), {2, 5}},
-    {"dropout", {2, 5}, {2}, i4, OP(dropout(c, x, 0.5f, {}, w)), {2, 5}},
+    {"dropout", {2, 5}, {2}, i4, OP(dropout(c, x, 0.5f, {}, w, c.tensor({1}, i4))), {2, 5}},
     {"zero_pad", {1, 2, 3, 4}, {}, f, OP(zero_pad(c, x, {.bottom = 1})), {1, 3, 3, 4}},
     {"concat_channels", {1, 2, 3, 4}, {1, 2, 3, 2}, f, OP(concat_channels(c, {x, w})), {1, 2, 3, 6}},
     {"max_pool", {1, 4, 4, 3}, {}, f, OP(max_pool(c, x, {})), {1, 2, 2, 3}},
@@ -154,7 +154,7 @@ TEST_CASE("operations say which shapes do not fit") {
        }},
       {"dropout: ",
        [&] {
-         dropout(c, t({2, 4}), 1, {}, Tensor({2}, DType::int32, pass.memory));
+         dropout(c, t({2, 4}), 1, {}, Tensor({2}, DType::int32, pass.memory), Tensor({1}, DType::int32, pass.memory));
        }},
       {"zero_pad: ",
        [&] {

@@ -17,14 +17,33 @@ struct KernelsOptions {
   bool json = false;
 };
 
-// What a multiprocessor holds at a time, from NVIDIA's table of compute capabilities (CUDA C++ Programming Guide).
+// What a multiprocessor holds at a time, from NVIDIA's table of compute capabilities (CUDA C++ Programming Guide), and what the whole card
+// does in a second at its boost clock, from NVIDIA's data sheets: operations in float32, bytes of memory, and bytes of the first cache
+// (64 of a multiprocessor in a clock before compute capability 8.0, 128 since).
 struct Card {
   const char* name;
   int threads, blocks;
   int64_t registers, shared, shared_of_block;  // shared_of_block: taken by the system for each block
+  double tera_operations, memory_gigabytes, cache_gigabytes;
 };
-constexpr Card kCards[] = {{"t4", 1024, 16, 65536, 65536, 0},          {"a100", 2048, 32, 65536, 167936, 1024}, {"rtx4090", 1536, 24, 65536, 102400, 1024},
-                           {"h100", 2048, 32, 65536, 233472, 1024},     {"b200", 2048, 32, 65536, 233472, 1024}, {"rtx5090", 1536, 24, 65536, 102400, 1024}};
+constexpr Card kCards[] = {
+    {"t4", 1024, 16, 65536, 65536, 0, 8.1, 320, 40 * 64 * 1.59},
+    {"a100", 2048, 32, 65536, 167936, 1024, 19.5, 2039, 108 * 128 * 1.41},
+    {"rtx4090", 1536, 24, 65536, 102400, 1024, 82.6, 1008, 128 * 128 * 2.52},
+    {"h100", 2048, 32, 65536, 233472, 1024, 66.9, 3350, 132 * 128 * 1.98},
+    {"b200", 2048, 32, 65536, 233472, 1024, 75, 8000, 148 * 128 * 1.97},
+    {"rtx5090", 1536, 24, 65536, 102400, 1024, 104.8, 1792, 170 * 128 * 2.41},
+};
+constexpr double kLongWait = 64;  // accesses of a thread, one after the other
+
+// What a step would wait for longest on a card: its arithmetic, the bytes that memory must move, or those that go through the first cache.
+// Where a thread goes to memory many times in turn a layer gives too few threads to keep the card busy: then it is the latency of memory.
+const char* bound(const Card& card, const Json& s) {
+  if (double(s["accesses_per_thread"]) > kLongWait) return "latency";
+  const double arithmetic = double(s["arithmetic_per_output"]) / (card.tera_operations * 1e12), memory = double(s["least_bytes_per_output"]) / (card.memory_gigabytes * 1e9),
+               cache = double(s["bytes_per_output"]) / (card.cache_gigabytes * 1e9);
+  return arithmetic > memory && arithmetic > cache ? "arithmetic" : cache > memory ? "cache" : "memory";
+}
 
 // Resident threads of the most that the card could hold. Registers are given to warps in pieces of 256.
 double occupancy(const Card& card, int64_t threads, int64_t registers, int64_t shared) {
@@ -55,8 +74,9 @@ void run(const KernelsOptions& o) {
     Json share;
     for (const Card& card : kCards) share[card.name] = occupancy(card, s["threads"], s["registers"], s["shared_bytes"]);
     s["occupancy"] = share;
-    // Each of these kernels does a few operations a value: what counts is how often it is moved, beyond the once that must be.
-    s["bound"] = "memory";
+    Json bounds;
+    for (const Card& card : kCards) bounds[card.name] = bound(card, s);
+    s["bound"] = bounds;
     s["times_the_least"] = double(s["bytes_per_output"]) / double(s["least_bytes_per_output"]);
   }
   if (o.json) {
@@ -76,11 +96,14 @@ void run(const KernelsOptions& o) {
                s["registers"].get<int>(), s["shared_bytes"].get<int>(), s["barriers"].get<int>());
     fmt::print("    {}\n    occupancy", s["changes"].get<std::string>());
     for (const auto& [card, share] : s["occupancy"].items()) fmt::print("  {} {:.0f}%", card, 100 * share.get<double>());
+    fmt::print("\n    bound by  ");
+    for (const auto& [card, what] : s["bound"].items()) fmt::print("  {} {}", card, what.get<std::string>());
     fmt::print("\n");
   }
   fmt::print("\nsectors: of 32 bytes, per access of a warp; wanted: of these bytes; lanes: that take part in an access; banks: wavefronts of shared memory, of the least\n"
              "possible (0: none used); bytes: of the sectors, per output; least: each sector once a launch; times: bytes/least; bars: barriers, of all blocks.\n"
-             "Counted in the emulator. All are bound by memory. No time was measured: that takes a GPU.\n");
+             "bound by: what a card would wait for longest, by its data sheet: arithmetic; memory (least); cache (bytes); or latency, where a thread goes to memory\n"
+             "more than {:.0f} times in turn. Counted in the emulator. No time was measured: that takes a GPU.\n", kLongWait);
 }
 
 }  // namespace

@@ -117,8 +117,8 @@ class Cases {
     add("add_scaled", 0, 2, [](Backend& b, Exec& e, const Buffers& a) { b.add_scaled(e, 0.5, a[0], a[1]); }).args = {in(n), out(n)};
     const ScaleShiftShape s{.rows = r.rows, .c = r.c, .x_width = r.c, .act = Act::relu};
     add("scale_shift_act", 0, 2, [s](Backend& b, Exec& e, const Buffers& a) { b.scale_shift_act(e, s, a[0], a[1], a[2], a[3]); }).args = {in(n), wide_in(r.c), wide_in(r.c), out(n)};
-    const DropoutShape d{.rows = r.rows, .c = r.c, .rate = 0.3f, .seed = 5, .layer = 1, .epoch = 2};
-    add("dropout", 0, 1, [d](Backend& b, Exec& e, const Buffers& a) { b.dropout(e, d, a[0], a[1], {a[2]}); }).args = {in(n), whole(DType::int32, r.rows, 0, 5000), out(n)};
+    const DropoutShape d{.rows = r.rows, .c = r.c, .rate = 0.3f, .seed = 5, .layer = 1};
+    add("dropout", 0, 1, [d](Backend& b, Exec& e, const Buffers& a) { b.dropout(e, d, a[0], a[1], a[2], {a[3]}); }).args = {in(n), whole(DType::int32, r.rows, 0, 5000), whole(DType::int32, 1, 0, 100), out(n)};
     add("cast", 0, 1, [](Backend& b, Exec& e, const Buffers& a) { b.cast(e, a[0], a[1]); }).args = {wide_in(n), out(n)};
     add("fill", 0, 1, [](Backend& b, Exec& e, const Buffers& a) { b.fill(e, 0.75, a[0]); }).args = {out(n)};
     add("random_uniform", 0, 1, [](Backend& b, Exec& e, const Buffers& a) { b.random_uniform(e, 3, 4, -1, 1, a[0]); }).args = {out(n)};

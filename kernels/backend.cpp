@@ -1,0 +1,11 @@
+// What each library with a backend in it has a copy of: the table of Backend's virtual functions belongs to the file with the first of them
+// that has a body outside the class.
+#include "kernels/backend.hpp"
+
+namespace ptrain {
+
+// Of backends that record nothing.
+std::unique_ptr<Recording> Backend::do_record(Exec&, const std::function<void()>&) { fail(ErrorKind::failed, "record: ", name(), " cannot record"); }
+void Backend::do_replay(Exec&, const Recording&) { fail(ErrorKind::failed, "replay: ", name(), " cannot record"); }
+
+}  // namespace ptrain
