@@ -106,6 +106,7 @@ class Report {
           << ", \"sector_efficiency\": " << ratio(f.wanted, f.sectors * 32) << ", \"active_lanes\": " << ratio(f.lanes, f.accesses)
           << ", \"wavefronts_per_least\": " << ratio(f.wavefronts, f.least_wavefronts)
           << ", \"bytes_per_output\": " << ratio(f.sectors * 32, outputs) << ", \"least_bytes_per_output\": " << ratio(f.touched, outputs)
+          << ", \"arithmetic_per_output\": " << step.arithmetic << ", \"accesses_per_thread\": " << f.accesses_of_a_thread()
           << "}";
     first_ = false;
   }
