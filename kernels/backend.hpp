@@ -53,13 +53,18 @@ struct NormTrain {
   double momentum = 0.99;
   Buffer mean, inv_std, y;
 };
+// The y of a training pass once more, from what that pass left in mean and inv_std.
+struct NormApply {
+  Buffer x, gamma, beta, mean, inv_std, y;
+};
 // Inference: y = act(gamma · (x − mean)/√(variance + eps) + beta) with the moving statistics.
 struct NormInfer {
   Buffer x, gamma, beta, mean, variance, y;
 };
-// `inv_std` of the forward pass (training) or `variance` (inference). y is needed when there is an activation.
+// Training takes `inv_std` of the forward pass and, when there is an activation, beta: where it passes follows from x. Inference takes
+// `variance` and, when there is an activation, y; x only for dgamma. dx may be dy.
 struct NormBackward {
-  Buffer x, y, dy, gamma, mean, inv_std, variance;
+  Buffer x, y, dy, gamma, beta, mean, inv_std, variance;
   Into dx, dgamma, dbeta;
 };
 
@@ -113,6 +118,7 @@ class Backend {
 
   // Batch normalisation.
   void norm_train_forward(Exec&, const NormShape&, const NormTrain&);
+  void norm_apply(Exec&, const NormShape&, const NormApply&);
   void norm_infer_forward(Exec&, const NormShape&, const NormInfer&);
   void norm_train_backward(Exec&, const NormShape&, const NormBackward&);
   void norm_infer_backward(Exec&, const NormShape&, const NormBackward&);
@@ -183,6 +189,7 @@ class Backend {
   virtual void do_bias_backward(Exec&, RowShape, Buffer dy, Into db) = 0;
 
   virtual void do_norm_train_forward(Exec&, const NormShape&, const NormTrain&) = 0;
+  virtual void do_norm_apply(Exec&, const NormShape&, const NormApply&) = 0;
   virtual void do_norm_infer_forward(Exec&, const NormShape&, const NormInfer&) = 0;
   virtual void do_norm_train_backward(Exec&, const NormShape&, const NormBackward&) = 0;
   virtual void do_norm_infer_backward(Exec&, const NormShape&, const NormBackward&) = 0;

@@ -1,5 +1,6 @@
 // The checked public face of Backend: everything but convolutions, dense layers and batch normalisation.
 #include "kernels/check.hpp"
+#include "kernels/profile.hpp"
 
 namespace ptrain {
 namespace {
@@ -30,16 +31,22 @@ void check_slots(const char* op, std::span<const OptimizerSlot> slots, int state
 }  // namespace
 
 void Backend::upload(Exec& e, const void* host, Buffer to) {
-  if (to.size > 0) do_upload(e, host, to);
+  if (to.size == 0) return;
+  const OpClock clock(e, "upload");
+  do_upload(e, host, to);
 }
 
 void Backend::download(Exec& e, Buffer from, void* host) {
-  if (from.size > 0) do_download(e, from, host);
+  if (from.size == 0) return;
+  const OpClock clock(e, "download");
+  do_download(e, from, host);
 }
 
 void Backend::copy(Exec& e, Buffer from, Buffer to) {
   Check("copy").is("to", to, from.dtype, from.size);
-  if (from.size > 0) do_copy(e, from, to);
+  if (from.size == 0) return;
+  const OpClock clock(e, "copy");
+  do_copy(e, from, to);
 }
 
 std::unique_ptr<Recording> Backend::record(Exec& e, const std::function<void()>& work) {
@@ -50,21 +57,25 @@ void Backend::replay(Exec& e, const Recording& recording) { do_replay(e, recordi
 
 void Backend::act_forward(Exec& e, Act act, Buffer x, Buffer y) {
   Check("act_forward").floating("x", x, x.size).is("y", y, x.dtype, x.size);
+  const OpClock clock(e, "act_forward");
   do_act_forward(e, act, x, y);
 }
 
 void Backend::act_backward(Exec& e, Act act, Buffer y, Buffer dy, Into dx) {
   Check("act_backward").floating("y", y, y.size).is("dy", dy, y.dtype, y.size).is("dx", dx.buffer, y.dtype, y.size);
+  const OpClock clock(e, "act_backward");
   do_act_backward(e, act, y, dy, dx);
 }
 
 void Backend::add_act(Exec& e, Act act, Buffer a, Buffer b, Buffer y) {
   Check("add_act").floating("a", a, a.size).is("b", b, a.dtype, a.size).is("y", y, a.dtype, a.size);
+  const OpClock clock(e, "add_act");
   do_add_act(e, act, a, b, y);
 }
 
 void Backend::add_scaled(Exec& e, double factor, Buffer x, Buffer y) {
   Check("add_scaled").floating("x", x, x.size).floating("y", y, x.size);
+  const OpClock clock(e, "add_scaled");
   do_add_scaled(e, factor, x, y);
 }
 
@@ -72,6 +83,7 @@ void Backend::scale_shift_act(Exec& e, const ScaleShiftShape& s, Buffer x, Buffe
   Check("scale_shift_act")
       .that(s.c > 0 && s.x_width >= s.c, "the rows of x are narrower than those of y")
       .floating("x", x, s.rows * s.x_width).is("scale", scale, wide(x.dtype), s.c).is("shift", shift, wide(x.dtype), s.c).is("y", y, x.dtype, s.rows * s.c);
+  const OpClock clock(e, "scale_shift_act");
   do_scale_shift_act(e, s, x, scale, shift, y);
 }
 
@@ -79,44 +91,53 @@ void Backend::dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, 
   Check("dropout")
       .that(s.rate >= 0 && s.rate < 1, "the rate must lie in [0, 1)")
       .floating("x", x, s.rows * s.c).is("samples", samples, DType::int32, s.rows).is("epoch", epoch, DType::int32, 1).is("y", y.buffer, x.dtype, s.rows * s.c);
+  const OpClock clock(e, "dropout");
   do_dropout(e, s, x, samples, epoch, y);
 }
 
 void Backend::cast(Exec& e, Buffer x, Buffer y) {
   Check("cast").size("y", y, x.size).that(supports(x.dtype) && supports(y.dtype), "a type that this device does not know");
+  const OpClock clock(e, "cast");
   do_cast(e, x, y);
 }
 
 void Backend::fill(Exec& e, double value, Buffer y) {
-  if (y.size > 0) do_fill(e, value, y);
+  if (y.size == 0) return;
+  const OpClock clock(e, "fill");
+  do_fill(e, value, y);
 }
 
 void Backend::random_uniform(Exec& e, uint64_t seed, uint32_t layer, double low, double high, Buffer y) {
   Check("random_uniform").floating("y", y, y.size).that(y.size <= int64_t(UINT32_MAX), "more elements than the counter has numbers");
+  const OpClock clock(e, "random_uniform");
   do_random_uniform(e, seed, layer, low, high, y);
 }
 
 void Backend::zero_pad_forward(Exec& e, const PadShape& s, Buffer x, Buffer y) {
   check_pad("zero_pad_forward", s);
   Check("zero_pad_forward").floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size());
+  const OpClock clock(e, "zero_pad_forward");
   do_zero_pad_forward(e, s, x, y);
 }
 
 void Backend::zero_pad_backward(Exec& e, const PadShape& s, Buffer dy, Into dx) {
   check_pad("zero_pad_backward", s);
   Check("zero_pad_backward").floating("dy", dy, s.y_size()).is("dx", dx.buffer, dy.dtype, s.x_size());
+  const OpClock clock(e, "zero_pad_backward");
   do_zero_pad_backward(e, s, dy, dx);
 }
 
 void Backend::copy_channels(Exec& e, const ChannelCopy& s, Buffer from, Into to) {
   check_channels(s);
   Check("copy_channels").floating("from", from, s.rows * s.from_width).is("to", to.buffer, from.dtype, s.rows * s.to_width);
+  const OpClock clock(e, "copy_channels");
   do_copy_channels(e, s, from, to);
 }
 
 void Backend::max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
   check_pool("max_pool_forward", s);
   Check("max_pool_forward").floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size());
+  const OpClock clock(e, "max_pool_forward");
   do_max_pool_forward(e, s, x, y);
 }
 
@@ -124,33 +145,39 @@ void Backend::max_pool_backward(Exec& e, const PoolShape& s, Buffer x, Buffer y,
   check_pool("max_pool_backward", s);
   Check("max_pool_backward")
       .floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size()).is("dy", dy, x.dtype, s.y_size()).is("dx", dx.buffer, x.dtype, s.x_size());
+  const OpClock clock(e, "max_pool_backward");
   do_max_pool_backward(e, s, x, y, dy, dx);
 }
 
 void Backend::avg_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
   check_pool("avg_pool_forward", s);
   Check("avg_pool_forward").floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size());
+  const OpClock clock(e, "avg_pool_forward");
   do_avg_pool_forward(e, s, x, y);
 }
 
 void Backend::avg_pool_backward(Exec& e, const PoolShape& s, Buffer dy, Into dx) {
   check_pool("avg_pool_backward", s);
   Check("avg_pool_backward").floating("dy", dy, s.y_size()).is("dx", dx.buffer, dy.dtype, s.x_size());
+  const OpClock clock(e, "avg_pool_backward");
   do_avg_pool_backward(e, s, dy, dx);
 }
 
 void Backend::global_avg_pool_forward(Exec& e, int64_t n, RowShape image, Buffer x, Buffer y) {
   Check("global_avg_pool_forward").that(image.rows > 0, "empty images").floating("x", x, n * image.size()).is("y", y, x.dtype, n * image.c);
+  const OpClock clock(e, "global_avg_pool_forward");
   do_global_avg_pool_forward(e, n, image, x, y);
 }
 
 void Backend::global_avg_pool_backward(Exec& e, int64_t n, RowShape image, Buffer dy, Into dx) {
   Check("global_avg_pool_backward").that(image.rows > 0, "empty images").floating("dy", dy, n * image.c).is("dx", dx.buffer, dy.dtype, n * image.size());
+  const OpClock clock(e, "global_avg_pool_backward");
   do_global_avg_pool_backward(e, n, image, dy, dx);
 }
 
 void Backend::softmax(Exec& e, SoftmaxShape s, Buffer logits, Buffer p) {
   Check("softmax").floating("logits", logits, s.rows * s.classes).is("p", p, wide(logits.dtype), s.rows * s.classes);
+  const OpClock clock(e, "softmax");
   do_softmax(e, s, logits, p);
 }
 
@@ -159,6 +186,7 @@ void Backend::softmax_cross_entropy_forward(Exec& e, SoftmaxShape s, Buffer logi
   Check("softmax_cross_entropy_forward")
       .floating("logits", logits, s.rows * s.classes).is("labels", labels, DType::int32, s.rows).is("class_weights", class_weights, t, s.classes)
       .is("p", p, t, s.rows * s.classes).is("losses", losses, t, s.rows).is("loss", loss.buffer, t, 1);
+  const OpClock clock(e, "softmax_cross_entropy_forward");
   do_softmax_cross_entropy_forward(e, s, logits, labels, class_weights, p, losses, loss);
 }
 
@@ -167,23 +195,27 @@ void Backend::softmax_cross_entropy_backward(Exec& e, SoftmaxShape s, Buffer p, 
   Check("softmax_cross_entropy_backward")
       .is("p", p, t, s.rows * s.classes).is("labels", labels, DType::int32, s.rows).is("class_weights", class_weights, t, s.classes)
       .is("dloss", dloss, t, 1).floating("dlogits", dlogits.buffer, s.rows * s.classes);
+  const OpClock clock(e, "softmax_cross_entropy_backward");
   do_softmax_cross_entropy_backward(e, s, p, labels, class_weights, dloss, dlogits);
 }
 
 void Backend::sum_squares(Exec& e, double factor, Buffer x, Into sum) {
   Check("sum_squares").floating("x", x, x.size).is("sum", sum.buffer, wide(x.dtype), 1);
+  const OpClock clock(e, "sum_squares");
   do_sum_squares(e, factor, x, sum);
 }
 
 void Backend::optimizer_step(Exec& e, const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state) {
   check_slots("optimizer_step", slots, rule.states());
   Check("optimizer_step").is("iterations", state.iterations, DType::int32, 1).optional("finite", state.finite, DType::int32, 1).optional("learning_rate", state.learning_rate, DType::float32, 1);
+  const OpClock clock(e, "optimizer_step");
   do_optimizer_step(e, rule, slots, state);
 }
 
 void Backend::unscale(Exec& e, std::span<const OptimizerSlot> slots, Buffer scale, Buffer finite) {
   check_slots("unscale", slots, 0);
   Check("unscale").is("scale", scale, DType::float32, 1).is("finite", finite, DType::int32, 1);
+  const OpClock clock(e, "unscale");
   do_unscale(e, slots, scale, finite);
 }
 
@@ -191,11 +223,13 @@ void Backend::update_loss_scale(Exec& e, const LossScaleState& s, Buffer finite)
   Check("update_loss_scale")
       .is("scale", s.scale, DType::float32, 1).is("counter", s.counter, DType::int32, 1).is("finite", finite, DType::int32, 1)
       .that(s.growth_steps > 0, "growth_steps must be positive");
+  const OpClock clock(e, "update_loss_scale");
   do_update_loss_scale(e, s, finite);
 }
 
 void Backend::all_finite(Exec& e, Buffer x, Buffer finite) {
   Check("all_finite").floating("x", x, x.size).is("finite", finite, DType::int32, 1);
+  const OpClock clock(e, "all_finite");
   do_all_finite(e, x, finite);
 }
 
@@ -206,6 +240,7 @@ void Backend::augment(Exec& e, const AugmentShape& s, std::span<const AugmentIma
       .that(s.stored == 0 || std::all_of(images.begin(), images.end(), [&](const AugmentImage& i) { return i.stored >= 0 && i.stored < s.stored; }),
             "an image is not among those stored")
       .is("x", x, DType::uint8, (s.stored > 0 ? s.stored : s.n) * s.h * s.w * s.c).floating("y", y, s.n * s.h * s.w * 3);
+  const OpClock clock(e, "augment");
   do_augment(e, s, images, x, pre, y);
 }
 
@@ -213,6 +248,7 @@ void Backend::resize_bilinear(Exec& e, const ResizeShape& s, Buffer x, Buffer y)
   Check("resize_bilinear")
       .that(s.h > 0 && s.w > 0 && s.c > 0 && s.out_h > 0 && s.out_w > 0, "empty image")
       .is("x", x, DType::uint8, s.h * s.w * s.c).is("y", y, DType::float32, s.out_h * s.out_w * s.c);
+  const OpClock clock(e, "resize_bilinear");
   do_resize_bilinear(e, s, x, y);
 }
 

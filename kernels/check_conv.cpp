@@ -1,5 +1,6 @@
 // The checked public face of Backend: convolutions, dense layers, batch normalisation.
 #include "kernels/check.hpp"
+#include "kernels/profile.hpp"
 
 namespace ptrain {
 namespace {
@@ -50,87 +51,101 @@ void check_fused(const char* op, const Fused<Shape>& f, Buffer x, Buffer residua
 }
 
 void check_norm_backward(const char* op, const NormShape& s, const NormBackward& t) {
-  const DType p = wide(t.x.dtype);
-  const Check check(op);
-  check.floating("x", t.x, s.size()).is("dy", t.dy, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("mean", t.mean, p, s.c);
-  if (s.act != Act::none) check.is("y", t.y, t.x.dtype, s.size());
-  check.optional("dx", t.dx.buffer, t.x.dtype, s.size()).optional("dgamma", t.dgamma.buffer, p, s.c).optional("dbeta", t.dbeta.buffer, p, s.c);
+  const DType p = wide(t.dy.dtype);
+  Check(op)
+      .floating("dy", t.dy, s.size()).optional("x", t.x, t.dy.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("mean", t.mean, p, s.c)
+      .optional("dx", t.dx.buffer, t.dy.dtype, s.size()).optional("dgamma", t.dgamma.buffer, p, s.c).optional("dbeta", t.dbeta.buffer, p, s.c);
 }
 
 }  // namespace
 
 void Backend::conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w, Buffer y) {
   check_forward("conv_forward", s, x, w, y);
+  const OpClock clock(e, "conv_forward");
   do_conv_forward(e, s, x, w, y);
 }
 
 void Backend::conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) {
   check_backward_data("conv_backward_data", s, dy, w, dx);
+  const OpClock clock(e, "conv_backward_data");
   do_conv_backward_data(e, s, dy, w, dx);
 }
 
 void Backend::conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) {
   check_backward_filter("conv_backward_filter", s, x, dy, dw);
+  const OpClock clock(e, "conv_backward_filter");
   do_conv_backward_filter(e, s, x, dy, dw);
 }
 
 void Backend::depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) {
   check_forward("depthwise_forward", s, x, w, y);
+  const OpClock clock(e, "depthwise_forward");
   do_depthwise_forward(e, s, x, w, y);
 }
 
 void Backend::depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) {
   check_backward_data("depthwise_backward_data", s, dy, w, dx);
+  const OpClock clock(e, "depthwise_backward_data");
   do_depthwise_backward_data(e, s, dy, w, dx);
 }
 
 void Backend::depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) {
   check_backward_filter("depthwise_backward_filter", s, x, dy, dw);
+  const OpClock clock(e, "depthwise_backward_filter");
   do_depthwise_backward_filter(e, s, x, dy, dw);
 }
 
 std::shared_ptr<const PackedWeights> Backend::pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
   check_pack("pack_conv", f, w, scale, shift);
+  const OpClock clock(e, "pack_conv");
   return do_pack_conv(e, f, w, scale, shift);
 }
 
 std::shared_ptr<const PackedWeights> Backend::pack_depthwise(Exec& e, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale, Buffer shift) {
   check_pack("pack_depthwise", f, w, scale, shift);
+  const OpClock clock(e, "pack_depthwise");
   return do_pack_depthwise(e, f, w, scale, shift);
 }
 
 void Backend::conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
   check_fused("conv_bn_act", f, x, residual, y);
+  const OpClock clock(e, "conv_bn_act");
   do_conv_bn_act(e, f, x, w, residual, y);
 }
 
 void Backend::depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
   check_fused("depthwise_bn_act", f, x, residual, y);
+  const OpClock clock(e, "depthwise_bn_act");
   do_depthwise_bn_act(e, f, x, w, residual, y);
 }
 
 void Backend::dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) {
   Check("dense_forward").floating("x", x, s.m * s.c).is("w", w, x.dtype, s.c * s.k).is("y", y, x.dtype, s.m * s.k);
+  const OpClock clock(e, "dense_forward");
   do_dense_forward(e, s, x, w, y);
 }
 
 void Backend::dense_backward_data(Exec& e, const DenseShape& s, Buffer dy, Buffer w, Into dx) {
   Check("dense_backward_data").floating("dy", dy, s.m * s.k).is("w", w, dy.dtype, s.c * s.k).is("dx", dx.buffer, dy.dtype, s.m * s.c);
+  const OpClock clock(e, "dense_backward_data");
   do_dense_backward_data(e, s, dy, w, dx);
 }
 
 void Backend::dense_backward_filter(Exec& e, const DenseShape& s, Buffer x, Buffer dy, Into dw) {
   Check("dense_backward_filter").floating("x", x, s.m * s.c).is("dy", dy, x.dtype, s.m * s.k).filter("dw", dw.buffer, x.dtype, s.c * s.k);
+  const OpClock clock(e, "dense_backward_filter");
   do_dense_backward_filter(e, s, x, dy, dw);
 }
 
 void Backend::bias_act_forward(Exec& e, RowShape s, Act act, Buffer x, Buffer b, Buffer y) {
   Check("bias_act_forward").floating("x", x, s.size()).is("b", b, wide(x.dtype), s.c).is("y", y, x.dtype, s.size());
+  const OpClock clock(e, "bias_act_forward");
   do_bias_act_forward(e, s, act, x, b, y);
 }
 
 void Backend::bias_backward(Exec& e, RowShape s, Buffer dy, Into db) {
   Check("bias_backward").floating("dy", dy, s.size()).is("db", db.buffer, wide(dy.dtype), s.c);
+  const OpClock clock(e, "bias_backward");
   do_bias_backward(e, s, dy, db);
 }
 
@@ -140,6 +155,7 @@ void Backend::norm_train_forward(Exec& e, const NormShape& s, const NormTrain& t
       .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
       .is("moving_mean", t.moving_mean, p, s.c).is("moving_variance", t.moving_variance, p, s.c)
       .is("mean", t.mean, p, s.c).is("inv_std", t.inv_std, p, s.c).that(s.rows > 0, "no rows");
+  const OpClock clock(e, "norm_train_forward");
   do_norm_train_forward(e, s, t);
 }
 
@@ -148,18 +164,35 @@ void Backend::norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t
   Check("norm_infer_forward")
       .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
       .is("mean", t.mean, p, s.c).is("variance", t.variance, p, s.c);
+  const OpClock clock(e, "norm_infer_forward");
   do_norm_infer_forward(e, s, t);
+}
+
+void Backend::norm_apply(Exec& e, const NormShape& s, const NormApply& t) {
+  const DType p = wide(t.x.dtype);
+  Check("norm_apply")
+      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
+      .is("mean", t.mean, p, s.c).is("inv_std", t.inv_std, p, s.c);
+  const OpClock clock(e, "norm_apply");
+  do_norm_apply(e, s, t);
 }
 
 void Backend::norm_train_backward(Exec& e, const NormShape& s, const NormBackward& t) {
   check_norm_backward("norm_train_backward", s, t);
-  Check("norm_train_backward").is("inv_std", t.inv_std, wide(t.x.dtype), s.c);
+  const Check check("norm_train_backward");
+  check.is("x", t.x, t.dy.dtype, s.size()).is("inv_std", t.inv_std, wide(t.dy.dtype), s.c);
+  if (s.act != Act::none) check.is("beta", t.beta, wide(t.dy.dtype), s.c);
+  const OpClock clock(e, "norm_train_backward");
   do_norm_train_backward(e, s, t);
 }
 
 void Backend::norm_infer_backward(Exec& e, const NormShape& s, const NormBackward& t) {
   check_norm_backward("norm_infer_backward", s, t);
-  Check("norm_infer_backward").is("variance", t.variance, wide(t.x.dtype), s.c);
+  const Check check("norm_infer_backward");
+  check.is("variance", t.variance, wide(t.dy.dtype), s.c);
+  if (s.act != Act::none) check.is("y", t.y, t.dy.dtype, s.size());
+  if (t.dgamma) check.is("x", t.x, t.dy.dtype, s.size());
+  const OpClock clock(e, "norm_infer_backward");
   do_norm_infer_backward(e, s, t);
 }
 

@@ -6,6 +6,8 @@
 
 namespace ptrain {
 
+class Profile;
+
 // On a CPU: how many threads an operation may use. On a GPU: the stream it is put on. One host thread uses an Exec at a time;
 // several Execs of one backend may run side by side. Backends derive their own (primitive caches, library handles).
 class Exec {
@@ -20,7 +22,8 @@ class Exec {
   virtual void* scratch(int64_t bytes) = 0;
   virtual void synchronize() = 0;  // returns when everything given to this Exec has finished
 
-  std::string label;  // the layer at work, for error messages and profiles; set by the Scope
+  std::string label;           // the layer at work, for error messages and profiles; set by the Scope and the Tape
+  Profile* profile = nullptr;  // where operations note how long they took
 
  private:
   int threads_;

@@ -56,7 +56,7 @@ Scope::Plan Scope::plan(const Tensor& x, const ConvNames& names, const ConvOpts&
 
 // Up to three steps: the convolution (and its bias), the batch norm, the sum with the residual. The activation belongs to the last.
 Tensor Scope::convolve(const Tensor& x, const Plan& p) {
-  c_.exec.label = p.names.conv;
+  enter(p.names.conv);
   if (o_.observer && p.has_pad()) {
     const Tensor padded = zero_pad(x, p.o.zero_pad, p.names.pad);
     ConvOpts rest = p.o;
@@ -143,7 +143,7 @@ Tensor Scope::fused(const Tensor& x, const Plan& p) {
 }
 
 Tensor Scope::normalise(const Tensor& x, const std::string& name, const BnOpts& o, Act act) {
-  c_.exec.label = name;
+  enter(name);
   const Shape c{x.dim(3)};
   BatchNorm bn{.eps = o.eps, .momentum = o.momentum, .act = act};
   if (o.gamma) bn.gamma = weight(name, "gamma", c);

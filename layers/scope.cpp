@@ -49,7 +49,7 @@ Tensor Scope::input(const Tensor& x, const std::string& name) {
 }
 
 Tensor Scope::zero_pad(const Tensor& x, Padding p, const std::string& name) {
-  c_.exec.label = name;
+  enter(name);
   const Tensor y = step({x}, {x.dim(0), x.dim(1) + p.top + p.bottom, x.dim(2) + p.left + p.right, x.dim(3)}, [&] { return ptrain::zero_pad(c_, x, p); });
   tell({.type = "ZeroPadding2D", .name = name, .padding = p}, {x}, y);
   return y;
@@ -69,7 +69,7 @@ Shape pooled(const Tensor& x, const PoolWindow& w) {
 }  // namespace
 
 Tensor Scope::max_pool(const Tensor& x, PoolOpts o, const std::string& name) {
-  c_.exec.label = name;
+  enter(name);
   const PoolWindow w = window_of(o, name);
   const Tensor y = step({x}, pooled(x, w), [&] { return ptrain::max_pool(c_, x, w); });
   tell({.type = "MaxPooling2D", .name = name, .kernel_h = o.window, .kernel_w = o.window, .stride = o.stride, .pad = o.pad}, {x}, y);
@@ -77,7 +77,7 @@ Tensor Scope::max_pool(const Tensor& x, PoolOpts o, const std::string& name) {
 }
 
 Tensor Scope::avg_pool(const Tensor& x, PoolOpts o, const std::string& name) {
-  c_.exec.label = name;
+  enter(name);
   const PoolWindow w = window_of(o, name);
   const Tensor y = step({x}, pooled(x, w), [&] { return ptrain::avg_pool(c_, x, w); });
   tell({.type = "AveragePooling2D", .name = name, .kernel_h = o.window, .kernel_w = o.window, .stride = o.stride, .pad = o.pad}, {x}, y);
@@ -85,7 +85,7 @@ Tensor Scope::avg_pool(const Tensor& x, PoolOpts o, const std::string& name) {
 }
 
 Tensor Scope::concat(const std::vector<Tensor>& xs, const std::string& name) {
-  c_.exec.label = name;
+  enter(name);
   int64_t width = 0;
   for (const Tensor& x : xs) width += x.dim(3);
   const Tensor y = step(xs, {xs.at(0).dim(0), xs[0].dim(1), xs[0].dim(2), width}, [&] { return concat_channels(c_, xs); });
@@ -94,7 +94,7 @@ Tensor Scope::concat(const std::vector<Tensor>& xs, const std::string& name) {
 }
 
 Tensor Scope::global_avg_pool(const Tensor& x, const std::string& name) {
-  c_.exec.label = name;
+  enter(name);
   const Tensor y = step({x}, {x.dim(0), x.dim(3)}, [&] { return ptrain::global_avg_pool(c_, x); });
   tell({.type = "GlobalAveragePooling2D", .name = name}, {x}, y);
   return y;
@@ -108,7 +108,7 @@ Tensor Scope::flatten(const Tensor& x, const std::string& name) {
 }
 
 Tensor Scope::dense(const Tensor& x, const std::string& name, int64_t units, Act act) {
-  c_.exec.label = name;
+  enter(name);
   const Tensor &w = weight(name, "kernel", {x.dim(1), units}), &b = weight(name, "bias", {units});
   const Tensor y = step({x}, {x.dim(0), units}, [&] { return bias_act(c_, ptrain::dense(c_, x, w), b, act); });
   tell({.type = "Dense", .name = name, .bias = true, .act = act, .units = units}, {x}, y);
@@ -116,7 +116,7 @@ Tensor Scope::dense(const Tensor& x, const std::string& name, int64_t units, Act
 }
 
 Tensor Scope::logits(const Tensor& x, const std::string& name, int64_t units) {
-  c_.exec.label = name;
+  enter(name);
   const Tensor &w = weight(name, "kernel", {x.dim(1), units}), &b = weight(name, "bias", {units});
   const Tensor y = step({x}, {x.dim(0), units}, [&] { return bias_act(c_, ptrain::dense(c_, x, w), b, Act::none); });
   tell({.type = "Dense", .name = name, .bias = true, .softmax = true, .units = units}, {x}, y);
@@ -124,7 +124,7 @@ Tensor Scope::logits(const Tensor& x, const std::string& name, int64_t units) {
 }
 
 Tensor Scope::dropout(const Tensor& x, const std::string& name, float rate) {
-  c_.exec.label = name;
+  enter(name);
   const uint32_t layer = dropouts_++;
   const Tensor y = step({x}, x.shape(), [&] {
     if (!o_.dropout || rate == 0) return x;

@@ -96,6 +96,10 @@ class Scope {
   Tensor unfused_conv(const Tensor& x, const Plan&);
   Tensor normalise(const Tensor& x, const std::string& name, const BnOpts&, Act);
 
+  void enter(const std::string& layer) {
+    c_.exec.label = layer;
+    c_.tape.enter(layer);
+  }
   const Tensor& weight(const std::string& layer, const char* name, const Shape& shape, Kind kind = Kind::weight);
   bool wants_grad(const Tensor& x) const { return c_.tape.wants_grad(x); }
   bool uses_batch_statistics(const std::string& bn) const { return o_.batch_statistics && params_.trainable(bn); }

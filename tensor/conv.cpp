@@ -27,8 +27,8 @@ Tensor conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o) {
   const ConvShape s = conv_shape(x, w.shape(), o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.k}, x.dtype());
   c.backend.conv_forward(c.exec, s, x.buffer(), w.buffer(), y.buffer());
-  c.tape.record({x, w}, y, [s, x, w](Context& b, const Tensor& dy) {
-    if (const Into dw = b.tape.into(b, w)) b.backend.conv_backward_filter(b.exec, s, x.buffer(), dy.buffer(), dw);
+  c.tape.record({x, w}, y, [s, saved = c.tape.save(x), x = Ref(x), w](Context& b, const Tensor& dy) {
+    if (const Into dw = b.tape.into(b, w)) b.backend.conv_backward_filter(b.exec, s, saved.get(b).buffer(), dy.buffer(), dw);
     if (const Into dx = b.tape.into(b, x)) b.backend.conv_backward_data(b.exec, s, dy.buffer(), w.buffer(), dx);
   });
   return y;
@@ -39,8 +39,8 @@ Tensor depthwise_conv(Context& c, const Tensor& x, const Tensor& w, ConvWindow o
   const DepthwiseShape s = depthwise_shape(x, w.shape(), o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
   c.backend.depthwise_forward(c.exec, s, x.buffer(), w.buffer(), y.buffer());
-  c.tape.record({x, w}, y, [s, x, w](Context& b, const Tensor& dy) {
-    if (const Into dw = b.tape.into(b, w)) b.backend.depthwise_backward_filter(b.exec, s, x.buffer(), dy.buffer(), dw);
+  c.tape.record({x, w}, y, [s, saved = c.tape.save(x), x = Ref(x), w](Context& b, const Tensor& dy) {
+    if (const Into dw = b.tape.into(b, w)) b.backend.depthwise_backward_filter(b.exec, s, saved.get(b).buffer(), dy.buffer(), dw);
     if (const Into dx = b.tape.into(b, x)) b.backend.depthwise_backward_data(b.exec, s, dy.buffer(), w.buffer(), dx);
   });
   return y;

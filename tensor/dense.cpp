@@ -21,12 +21,8 @@ Tensor bias_act(Context& c, const Tensor& x, const Tensor& b, Act act) {
   REQUIRE_THAT(b.shape() == Shape{s.c}, "bias_act: input ", str(x.shape()), " and bias ", str(b.shape()), " do not fit");
   Tensor y = c.like(x);
   c.backend.bias_act_forward(c.exec, s, act, x.buffer(), b.buffer(), y.buffer());
-  c.tape.record({x, b}, y, [s, act, x = Ref(x), b = Ref(b), y](Context& k, const Tensor& dy) {
-    Tensor dz = dy;  // the gradient of x + b
-    if (act != Act::none) {
-      dz = k.like(dy);
-      k.backend.act_backward(k.exec, act, y.buffer(), dy.buffer(), {dz.buffer()});
-    }
+  c.tape.record({x, b}, y, [s, act, x = Ref(x), b = Ref(b), y = act == Act::none ? Tensor() : y](Context& k, const Tensor& dy) {
+    const Tensor dz = before_act(k, act, y, dy);  // the gradient of x + b
     if (const Into db = k.tape.into(k, b)) k.backend.bias_backward(k.exec, s, dz.buffer(), db);
     k.tape.pass(k, x, dz);
   });

@@ -6,8 +6,15 @@ Tensor activation(Context& c, const Tensor& x, Act act) {
   c.same_device("activation", x);
   Tensor y = c.like(x);
   c.backend.act_forward(c.exec, act, x.buffer(), y.buffer());
-  c.tape.record({x}, y, [act, x = Ref(x), y](Context& b, const Tensor& dy) { b.backend.act_backward(b.exec, act, y.buffer(), dy.buffer(), b.tape.into(b, x)); });
+  c.tape.record({x}, y, [act, x = Ref(x), y](Context& b, const Tensor& dy) { b.backend.act_backward(b.exec, act, y.buffer(), dy.buffer(), b.tape.into_place_of(b, x, dy)); });
   return y;
+}
+
+Tensor before_act(Context& c, Act act, const Tensor& y, const Tensor& dy) {
+  if (act == Act::none) return dy;
+  const Tensor dz = dy.is_sole_owner() ? dy : c.like(dy);
+  c.backend.act_backward(c.exec, act, y.buffer(), dy.buffer(), {dz.buffer()});
+  return dz;
 }
 
 Tensor add(Context& c, const Tensor& x1, const Tensor& x2, Act act) {
@@ -17,11 +24,7 @@ Tensor add(Context& c, const Tensor& x1, const Tensor& x2, Act act) {
   c.backend.add_act(c.exec, act, x1.buffer(), x2.buffer(), y.buffer());
   const Tensor mask = act == Act::none ? Tensor() : y;
   c.tape.record({x1, x2}, y, [act, x1 = Ref(x1), x2 = Ref(x2), mask](Context& b, const Tensor& dy) {
-    Tensor dz = dy;
-    if (act != Act::none) {
-      dz = b.like(dy);
-      b.backend.act_backward(b.exec, act, mask.buffer(), dy.buffer(), {dz.buffer()});
-    }
+    const Tensor dz = before_act(b, act, mask, dy);
     b.tape.pass(b, x1, dz);
     b.tape.pass(b, x2, dz);
   });

@@ -22,11 +22,17 @@ Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
   c.backend.norm_train_forward(c.exec, s,
                                {.x = x.buffer(), .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .moving_mean = bn.moving_mean.buffer(),
                                 .moving_variance = bn.moving_variance.buffer(), .momentum = bn.momentum, .mean = mean.buffer(), .inv_std = inv_std.buffer(), .y = y.buffer()});
-  const Tensor mask = s.act == Act::none ? Tensor() : y;  // only an activation needs its output again
-  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x, gamma = bn.gamma, beta = bn.beta, mean, inv_std, mask](Context& b, const Tensor& dy) {
+  // The output is not kept: backward has it again for the price of one pass over the input, which is kept anyway.
+  const auto recipe = std::make_shared<const Saved::Recipe>([s, x, gamma = bn.gamma, beta = bn.beta, mean, inv_std](Context& b) {
+    const Tensor again = b.like(x);
+    b.backend.norm_apply(b.exec, s, {.x = x.buffer(), .gamma = buffer_or_none(gamma), .beta = beta.buffer(), .mean = mean.buffer(), .inv_std = inv_std.buffer(), .y = again.buffer()});
+    return again;
+  });
+  c.tape.can_remake(y, recipe);
+  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x, gamma = bn.gamma, beta = bn.beta, mean, inv_std, recipe](Context& b, const Tensor& dy) {
     b.backend.norm_train_backward(b.exec, s,
-                                  {.x = x.buffer(), .y = buffer_or_none(mask), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .mean = mean.buffer(), .inv_std = inv_std.buffer(),
-                                   .variance = {}, .dx = b.tape.into(b, x), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
+                                  {.x = x.buffer(), .y = {}, .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .beta = beta.buffer(), .mean = mean.buffer(), .inv_std = inv_std.buffer(),
+                                   .variance = {}, .dx = b.tape.into_place_of(b, Ref(x), dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
   });
   return y;
 }
@@ -38,11 +44,12 @@ Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) {
   c.backend.norm_infer_forward(c.exec, s,
                                {.x = x.buffer(), .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .mean = bn.moving_mean.buffer(), .variance = bn.moving_variance.buffer(),
                                 .y = y.buffer()});
-  const Tensor mask = s.act == Act::none ? Tensor() : y;
-  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance, mask](Context& b, const Tensor& dy) {
+  const Tensor output = s.act == Act::none ? Tensor() : y;                    // only an activation needs its output again,
+  const Tensor input = c.tape.wants_grad(bn.gamma) ? x : Tensor();  // and only gamma's gradient the input
+  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x = Ref(x), input, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](Context& b, const Tensor& dy) {
     b.backend.norm_infer_backward(b.exec, s,
-                                  {.x = x.buffer(), .y = buffer_or_none(mask), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .mean = mean.buffer(), .inv_std = {},
-                                   .variance = variance.buffer(), .dx = b.tape.into(b, x), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
+                                  {.x = buffer_or_none(input), .y = buffer_or_none(output), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .beta = {}, .mean = mean.buffer(), .inv_std = {},
+                                   .variance = variance.buffer(), .dx = b.tape.into_place_of(b, x, dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
   });
   return y;
 }

@@ -17,7 +17,9 @@ Tensor max_pool(Context& c, const Tensor& x, PoolWindow o) {
   const PoolShape s = pool_shape("max_pool", x, o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
   c.backend.max_pool_forward(c.exec, s, x.buffer(), y.buffer());
-  c.tape.record({x}, y, [s, x, y](Context& b, const Tensor& dy) { b.backend.max_pool_backward(b.exec, s, x.buffer(), y.buffer(), dy.buffer(), b.tape.into(b, x)); });
+  c.tape.record({x}, y, [s, saved = c.tape.save(x), x = Ref(x), y](Context& b, const Tensor& dy) {
+    b.backend.max_pool_backward(b.exec, s, saved.get(b).buffer(), y.buffer(), dy.buffer(), b.tape.into(b, x));
+  });
   return y;
 }
 

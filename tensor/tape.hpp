@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -48,6 +50,19 @@ struct Ref {
   DType dtype;
 };
 
+// A tensor that backward needs again: kept, or made anew from others that are kept anyway.
+class Saved {
+ public:
+  using Recipe = std::function<Tensor(Context&)>;
+  explicit Saved(Tensor kept) : kept_(std::move(kept)) {}
+  explicit Saved(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
+  Tensor get(Context& c) const { return recipe_ ? (*recipe_)(c) : kept_; }
+
+ private:
+  Tensor kept_;
+  std::shared_ptr<const Recipe> recipe_;
+};
+
 // A linear tape: the order of recording is a topological order, so backward() pops from the end and frees as it goes. It holds
 // the gradients. Nothing is recorded when no input wants a gradient, so a frozen base keeps no activation. Gradients add.
 class Tape {
@@ -65,30 +80,50 @@ class Tape {
 
   void record(std::initializer_list<Tensor> inputs, const Tensor& output, Backward backward) {
     if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
-    wanted_.insert(output.id());
-    steps_.push_back({output.id(), std::move(backward)});
+    push(output, std::move(backward));
   }
   void record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward) {
     if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
-    wanted_.insert(output.id());
-    steps_.push_back({output.id(), std::move(backward)});
+    push(output, std::move(backward));
   }
+
+  // Backward can make y anew: whoever saves it keeps the recipe instead of the values. `recipe` lives as long as somebody holds it.
+  void can_remake(const Tensor& y, const std::shared_ptr<const Saved::Recipe>& recipe) { recipes_[y.id()] = recipe; }
+  // What an op captures of an input whose values its backward needs.
+  Saved save(const Tensor& x) const {
+    const auto it = recipes_.find(x.id());
+    const std::shared_ptr<const Saved::Recipe> recipe = it == recipes_.end() ? nullptr : it->second.lock();
+    return recipe ? Saved(recipe) : Saved(x);
+  }
+
+  // The layer that records from here on: its backward runs under the same label, for error messages and profiles.
+  void enter(const std::string& layer) { layer_ = layer; }
 
   // Where a backward op puts the gradient of x: the first to come overwrites, the others add. Empty when nobody wants it.
-  Into into(const Context& c, const Ref& x) {
-    if (!wanted_.contains(x.id)) return {};
-    const auto [it, first] = gradients_.try_emplace(x.id);
-    if (first) it->second = c.tensor(x.shape, gradient_type(x));
-    return {it->second.buffer(), first ? Accumulate::no : Accumulate::yes};
-  }
+  Into into(const Context& c, const Ref& x) { return into_place_of(c, x, {}); }
   Into into(const Context& c, const Tensor& x) { return into(c, Ref(x)); }
 
-  // Hands dy on as the gradient of x, or adds it: for ops whose slope is 1.
+  // The same for an op that computes dx element by element and may write it over dy: when nobody else holds dy and nobody came
+  // before, dx takes the memory of dy. The op must not read dy afterwards.
+  Into into_place_of(const Context& c, const Ref& x, const Tensor& dy) {
+    if (!wanted_.contains(x.id)) return {};
+    const auto [it, first] = gradients_.try_emplace(x.id);
+    Tensor& dx = it->second;
+    if (first) dx = dy.is_sole_owner() && dy.dtype() == gradient_type(x) ? dy.reshape(x.shape) : c.tensor(x.shape, gradient_type(x));
+    else if (!dx.is_sole_owner()) dx = copied(c, dx);
+    return {dx.buffer(), first ? Accumulate::no : Accumulate::yes};
+  }
+
+  // Hands dy on as the gradient of x, or adds it: for ops whose slope is 1. Gradients may share memory until one of them changes.
   void pass(const Context& c, const Ref& x, const Tensor& dy) {
-    if (const Into dx = into(c, x)) {
-      if (dx.how == Accumulate::yes) c.backend.add_scaled(c.exec, 1, dy.buffer(), dx.buffer);
-      else c.backend.copy(c.exec, dy.buffer(), dx.buffer);
+    if (!wanted_.contains(x.id)) return;
+    if (dy.dtype() == gradient_type(x) && !gradients_.contains(x.id)) {
+      gradients_[x.id] = dy.reshape(x.shape);
+      return;
     }
+    const Into dx = into(c, x);
+    if (dx.how == Accumulate::yes) c.backend.add_scaled(c.exec, 1, dy.buffer(), dx.buffer);
+    else c.copy_as(dy.buffer(), dx.buffer);
   }
 
   // Backward from `output`, whose gradient is `seed`; afterwards the gradients of the watched leaves are there and the tape is empty.
@@ -103,6 +138,7 @@ class Tape {
       if (it == gradients_.end()) continue;  // nothing that was asked for depends on this output
       const Tensor dy = it->second;
       gradients_.erase(it);  // everyone has added to it: after this step it is free
+      c.exec.label = step.layer;
       step.run(c, dy);
     }
   }
@@ -119,6 +155,7 @@ class Tape {
     gradients_.clear();
     wanted_.clear();
     gradient_types_.clear();
+    recipes_.clear();
   }
 
  private:
@@ -127,13 +164,26 @@ class Tape {
     return it == gradient_types_.end() ? x.dtype : it->second;
   }
 
+  static Tensor copied(const Context& c, const Tensor& t) {
+    const Tensor copy = c.like(t);
+    c.backend.copy(c.exec, t.buffer(), copy.buffer());
+    return copy;
+  }
+
   struct Step {
     uint64_t output;
+    std::string layer;
     Backward run;
   };
+  void push(const Tensor& output, Backward backward) {
+    wanted_.insert(output.id());
+    steps_.push_back({output.id(), layer_, std::move(backward)});
+  }
+  std::string layer_;
   std::vector<Step> steps_;
   std::unordered_map<uint64_t, Tensor> gradients_;
   std::unordered_set<uint64_t> wanted_;
+  std::unordered_map<uint64_t, std::weak_ptr<const Saved::Recipe>> recipes_;
   std::unordered_map<uint64_t, DType> gradient_types_;  // of leaves whose gradient has another type than they
 };
 

@@ -34,6 +34,7 @@ class Tensor {
   Tensor to(const std::shared_ptr<Memory>& memory) const;  // a copy there, or itself when it is there already
   Tensor cast(DType dtype) const;            // a copy in another type, or itself
   uint64_t id() const;                       // of the storage; never used twice
+  bool is_sole_owner() const { return storage_.use_count() == 1; }  // no other tensor shares the data
 
   // Copies between the host and the tensor; sizes and types must match, floats are converted.
   void upload(std::span<const float> values);

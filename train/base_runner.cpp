@@ -62,9 +62,10 @@ int64_t BaseRunner::planned_bytes(int64_t n) {
   int64_t bytes = 5 * n * border_bytes_per_image();
   for (const Param& p : model_.params.list())
     if (!is_head_layer(p.layer)) bytes += p.shape.size() * size_of(o_.compute) + 256;
-  const int64_t frozen = plan(Pass::frozen, shard, [&](Context& c) { frozen_chain(c, c.tensor(model_.input(shard), o_.compute)); })->total;
+  const auto workers = int64_t(arenas_.size());  // each has an arena of its own
+  const int64_t frozen = workers * plan(Pass::frozen, shard, [&](Context& c) { frozen_chain(c, c.tensor(model_.input(shard), o_.compute)); })->total;
   if (all_frozen_) return bytes + frozen;
-  const int64_t infer = plan(Pass::infer, shard, [&](Context& c) { infer_chain(c, border_in(meta_, shard), 0, shard); })->total;
+  const int64_t infer = workers * plan(Pass::infer, shard, [&](Context& c) { infer_chain(c, border_in(meta_, shard), 0, shard); })->total;
   const int64_t rows = std::min(n, o_.group), groups = (n + rows - 1) / rows;
   return bytes + std::max(frozen, infer) + groups * plan_of_group(border_in(meta_, rows))->total;
 }

@@ -287,7 +287,8 @@ RunnerOptions runner_options(const Model& model, const FitOptions& o) {
     if (p.trainable() && !is_head_layer(p.layer)) trained += p.shape.size() * 4;
   const bool batch_statistics = o.bn == BnMode::train && trained > 0;
   if (!model.memory()->backend().is_host()) return {.shard = o.batch, .group = o.batch, .batch_statistics = batch_statistics, .compute = o.compute};
-  const int64_t group = batch_statistics ? o.batch : trained > (32 << 20) ? std::max<int64_t>(1, ceil_div(o.batch, 4)) : std::max<int64_t>(1, ceil_div(o.batch, 8));
+  // Each group reorders the weights once more and has gradients of its own: the more there are, the fewer groups.
+  const int64_t group = batch_statistics ? o.batch : std::max<int64_t>(1, ceil_div(o.batch, trained > (32 << 20) ? 2 : 4));
   return {.shard = 1, .group = group, .batch_statistics = batch_statistics, .compute = o.compute};
 }
 

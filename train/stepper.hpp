@@ -70,7 +70,11 @@ class Stepper {
   StepResult read(Exec& exec, const Slot& slot, const Places& at);
   std::string first_not_finite(Exec& exec, const Slot& slot, const Places& at);
   Buffer gradient(const Param& param) const;
-  Exec& exec_of(Worker& worker) { return whole_step_ ? *whole_step_ : *worker.exec; }
+  Exec& exec_of(Worker& worker) {
+    if (!whole_step_) return *worker.exec;
+    whole_step_->profile = worker.exec->profile;
+    return *whole_step_;
+  }
 
   Model& model_;
   Workers& workers_;

@@ -1,5 +1,5 @@
-// Convolutions and depthwise convolutions of the training path, by oneDNN. Weights come as HWIO (depthwise HWC) and go to the
-// primitive's layout in each call: they change in each step, and the copy costs a few per cent of the convolution.
+// Convolutions of the training path, by oneDNN or by Winograd. Weights come as HWIO and go to the primitive's layout in each call: they
+// change in each step, and the copy costs a few per cent of the convolution.
 #include "kernels/cpu/conv.hpp"
 
 #include <chrono>
@@ -12,11 +12,10 @@ namespace ptrain::cpu {
 ConvDescs conv_descs(const OpKey& key, ConvTypes types) {
   using Tag = dnnl::memory::format_tag;
   const ConvShape& s = key.shape;
-  const dnnl::memory::dims w = key.groups > 1 ? dnnl::memory::dims{key.groups, s.k / key.groups, s.c / key.groups, s.r, s.s}
-                                              : dnnl::memory::dims{s.k, s.c, s.r, s.s};
+  const dnnl::memory::dims w{s.k, s.c, s.r, s.s};
   // What lies right of and below the last window is not read: that padding may be negative.
   return {.x = {{s.n, s.c, s.h, s.w}, dnnl_type(types.x), Tag::nhwc},
-          .w = {w, dnnl_type(types.w), key.groups > 1 ? Tag::hwigo : Tag::hwio},
+          .w = {w, dnnl_type(types.w), Tag::hwio},
           .any_w = {w, dnnl_type(types.w), Tag::any},
           .y = {{s.n, s.k, s.p(), s.q()}, dnnl_type(types.y), Tag::nhwc},
           .stride = {s.stride, s.stride},
@@ -74,13 +73,6 @@ OpKey conv_key(OpKind kind, const ConvShape& s, Buffer x, Buffer w, Accumulate h
   return {.kind = kind, .type = x.dtype, .filter = w.dtype, .how = how, .shape = s};
 }
 
-OpKey depthwise_key(OpKind kind, const DepthwiseShape& s, Buffer x, Buffer w, Accumulate how = Accumulate::no) {
-  require_type(x.dtype);
-  const ConvShape conv{.n = s.n, .h = s.h, .w = s.w, .c = s.c, .k = s.c, .r = s.r, .s = s.s, .stride = s.stride,
-                       .pad_h = s.pad_h, .pad_w = s.pad_w, .more_h = s.more_h, .more_w = s.more_w};
-  return {.kind = kind, .type = x.dtype, .filter = w.dtype, .how = how, .shape = conv, .groups = s.c};
-}
-
 void run(Exec& e, const OpKey& key, CpuExec::Maker make, Buffer a, Buffer b, Buffer to) {
   CpuExec& exec = cpu_exec(e);
   exec.operation(key, make).run(exec, {a.data, b.data, to.data});
@@ -120,18 +112,6 @@ void CpuBackend::do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, 
     if (a == Algorithm::winograd) winograd_backward_filter(e, s, x.as<const float>(), dy.as<const float>(), dw.buffer.as<float>(), dw.how);
     else run(e, conv_key(OpKind::backward_filter, s, x, dw.buffer, dw.how), make_backward_filter, x, dy, dw.buffer);
   });
-}
-
-void CpuBackend::do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) {
-  run(e, depthwise_key(OpKind::forward, s, x, w), make_forward, x, w, y);
-}
-
-void CpuBackend::do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) {
-  run(e, depthwise_key(OpKind::backward_data, s, dy, w, dx.how), make_backward_data, dy, w, dx.buffer);
-}
-
-void CpuBackend::do_depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) {
-  run(e, depthwise_key(OpKind::backward_filter, s, x, dw.buffer, dw.how), make_backward_filter, x, dy, dw.buffer);
 }
 
 }  // namespace ptrain::cpu

@@ -47,6 +47,7 @@ class CpuBackend : public Backend {
   void do_bias_backward(Exec&, RowShape, Buffer dy, Into db) override;
 
   void do_norm_train_forward(Exec&, const NormShape&, const NormTrain&) override;
+  void do_norm_apply(Exec&, const NormShape&, const NormApply&) override;
   void do_norm_infer_forward(Exec&, const NormShape&, const NormInfer&) override;
   void do_norm_train_backward(Exec&, const NormShape&, const NormBackward&) override;
   void do_norm_infer_backward(Exec&, const NormShape&, const NormBackward&) override;

@@ -85,35 +85,11 @@ void parallel(const Exec& exec, int64_t items, int64_t values_per_item, Body&& b
   parallel(part_count(exec, items, values_per_item), items, body);
 }
 
-// Sums over the rows of a matrix, kSums for each of its c columns.
-// Thread : each part of the rows has sums of its own; they are added in the order of the parts.
-// Exact  : double, rows in order within a part: the same for the same number of threads.
-// The sums lie in the scratch memory of the Exec, and behind them `extra` floats for the caller, who must not ask it for more.
-template <int kSums>
-class ColumnSums {
- public:
-  ColumnSums(Exec& exec, int64_t rows, int64_t c, int64_t extra = 0) : rows_(rows), width_(kSums * c), parts_(part_count(exec, rows, c)) {
-    sums_ = static_cast<double*>(exec.scratch(int64_t(sizeof(double)) * parts_ * width_ + int64_t(sizeof(float)) * extra));
-  }
-  float* extra() const { return reinterpret_cast<float*>(sums_ + parts_ * width_); }
-
-  // add(row, sums) adds one row to sums[0 … kSums·c). Returns the totals, in that order.
-  template <class Add>
-  const double* over_rows(Add&& add) {
-    parallel(parts_, rows_, [&](Part part) {
-      double* mine = sums_ + part.index * width_;
-      std::fill(mine, mine + width_, 0.0);
-      for (int64_t row = part.begin; row < part.end; ++row) add(row, mine);
-    });
-    for (int i = 1; i < parts_; ++i)
-      for (int64_t j = 0; j < width_; ++j) sums_[j] += sums_[i * width_ + j];
-    return sums_;
-  }
-
- private:
-  int64_t rows_, width_;
-  int parts_;
-  double* sums_;
-};
+// Asks for memory that is needed soon: for loops with too many streams for the processor to foresee. Rows behind the end are left out.
+inline void prefetch_row(const void* base, int64_t row, int64_t rows, int64_t bytes) {
+  if (row >= rows) return;
+  const char* at = static_cast<const char*>(base) + row * bytes;
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 2);
+}
 
 }  // namespace ptrain::cpu

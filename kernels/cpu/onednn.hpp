@@ -24,7 +24,7 @@ inline dnnl::memory::data_type dnnl_type(DType t) {
 
 enum class OpKind : uint8_t { forward, backward_data, backward_filter, fused, dense_forward, dense_backward_data, dense_backward_filter };
 
-// What tells one primitive from another. A dense layer is a convolution of 1×1 images; groups is c for a depthwise convolution.
+// What tells one primitive from another. A dense layer is a convolution of 1×1 images.
 struct OpKey {
   OpKind kind;
   DType type = DType::float32, filter = DType::float32;  // of the activations; of w or dw
@@ -32,7 +32,6 @@ struct OpKey {
   Act act = Act::none;
   bool residual = false;
   ConvShape shape;
-  int64_t groups = 1;
   auto operator<=>(const OpKey&) const = default;
 };
 

@@ -1,8 +1,8 @@
 // Matrices of rows × channels: scale and shift, bias, column sums, channel copies, padding. All are bound by memory.
 #include <cstring>
 
+#include "kernels/cpu/column_sums.hpp"
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 
@@ -38,11 +38,7 @@ void CpuBackend::do_bias_act_forward(Exec& e, RowShape s, Act act, Buffer x, Buf
 
 void CpuBackend::do_bias_backward(Exec& e, RowShape s, Buffer dy, Into db) {
   with_type(dy.dtype, [&]<class T>(T) {
-    const double* sums = ColumnSums<1>(e, s.rows, s.c).over_rows([&](int64_t row, double* sum) {
-      const T* from = dy.as<const T>() + row * s.c;
-#pragma omp simd
-      for (int64_t c = 0; c < s.c; ++c) sum[c] += double(float(from[c]));
-    });
+    const double* sums = ColumnSums<1>(e, s.rows, s.c).over_rows([&](int64_t row, int64_t c, auto lanes, WideSum* sum) PTRAIN_INLINE { sum->add(load(dy.as<const T>() + row * s.c + c, lanes)); });
     float* to = db.buffer.as<float>();
     for (int64_t c = 0; c < s.c; ++c) to[c] = float(sums[c] + (db.how == Accumulate::yes ? double(to[c]) : 0.0));
   });

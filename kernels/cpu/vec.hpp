@@ -93,4 +93,24 @@ template <int N, class F>
   (std::make_integer_sequence<int, N>{});
 }
 
+// Rows become columns: v[i][j] and v[j][i] change places. Pairs of rows that lie 1, 2, 4, 8 apart exchange halves.
+inline void transpose(Vec (&v)[kLanes]) {
+  unrolled<4>([&](auto stage) PTRAIN_INLINE {
+    constexpr int kStep = 1 << stage;
+    VecBits low, high;
+    for (int j = 0; j < kLanes; ++j) {
+      const bool second = j & kStep;
+      low[j] = uint32_t(second ? kLanes + j - kStep : j);
+      high[j] = uint32_t(second ? kLanes + j : j + kStep);
+    }
+    unrolled<kLanes>([&](auto i) PTRAIN_INLINE {
+      if constexpr ((i & kStep) == 0) {
+        const Vec a = v[i], b = v[i + kStep];
+        v[i] = __builtin_shuffle(a, b, low);
+        v[i + kStep] = __builtin_shuffle(a, b, high);
+      }
+    });
+  });
+}
+
 }  // namespace ptrain::cpu

@@ -23,36 +23,39 @@ int64_t tiles_in_block(const ConvShape& s) {
   return std::clamp<int64_t>(kCache / (int64_t(sizeof(float)) * kPoints * (s.c + s.k)), 24, 96);
 }
 
-// u[point] of sixteen columns from nine weights of each.
+// u[point] of sixteen columns of row c from nine weights of each.
 template <class Weight>
-void transform_weights(Exec& e, int64_t c_count, int64_t k_count, float* u, Weight&& weight) {
-  parallel(e, c_count, kPoints * k_count, [&](Part part) {
-    for (int64_t c = part.begin; c < part.end; ++c)
-      for (int64_t k = 0; k < k_count; k += kLanes) {
-        Vec half[3][6];  // (G w)ᵀ, a column of the window at a time
-        for (int64_t t = 0; t < 3; ++t) {
-          const Vec w[3] = {weight(0, t, c, k), weight(1, t, c, k), weight(2, t, c, k)};
-          weight_transform(w, half[t]);
-        }
-        const int64_t first = k / kBlock * kBlock, width = std::min(kBlock, k_count - first);
-        float* to = u + first * c_count + c * width + (k - first);
-        unrolled<6>([&](auto i) PTRAIN_INLINE {
-          const Vec row[3] = {half[0][i], half[1][i], half[2][i]};
-          Vec t[6];
-          weight_transform(row, t);
-          unrolled<6>([&](auto j) PTRAIN_INLINE { store(to + (i * 6 + j) * c_count * k_count, t[j]); });
-        });
-      }
+[[gnu::always_inline]] inline void transform_columns(int64_t c_count, int64_t k_count, int64_t c, int64_t k, float* u, Weight&& weight) {
+  Vec half[3][6];  // (G w)ᵀ, a column of the window at a time
+  for (int64_t t = 0; t < 3; ++t) {
+    const Vec w[3] = {weight(0, t), weight(1, t), weight(2, t)};
+    weight_transform(w, half[t]);
+  }
+  const int64_t first = k / kBlock * kBlock, width = std::min(kBlock, k_count - first);
+  float* to = u + first * c_count + c * width + (k - first);
+  unrolled<6>([&](auto i) PTRAIN_INLINE {
+    const Vec row[3] = {half[0][i], half[1][i], half[2][i]};
+    Vec t[6];
+    weight_transform(row, t);
+    unrolled<6>([&](auto j) PTRAIN_INLINE { store(to + (i * 6 + j) * c_count * k_count, t[j]); });
   });
 }
 
-// s is the turned shape: its k are the channels of x, its c those of y, and w is [3,3,k,c].
+// s is the turned shape: its k are the channels of x, its c those of y, and w is [3,3,k,c]. Sixteen channels of each are turned at a time,
+// so that w is read in whole cache lines.
 void transform_weights_turned(Exec& e, const ConvShape& s, const float* w, float* u) {
-  transform_weights(e, s.c, s.k, u, [&](int64_t r, int64_t t, int64_t c, int64_t k) {
-    const float* from = w + (((2 - r) * 3 + 2 - t) * s.k + k) * s.c + c;
-    Vec v{};
-    for (int64_t i = 0; i < kLanes; ++i) v[i] = from[i * s.c];
-    return v;
+  parallel(e, s.c / kLanes, kLanes * kPoints * s.k, [&](Part part) {
+    for (int64_t c = part.begin * kLanes; c < part.end * kLanes; c += kLanes)
+      for (int64_t k = 0; k < s.k; k += kLanes) {
+        Vec turned[9][kLanes];  // [tap of the turned window][c], over k
+        for (int64_t tap = 0; tap < 9; ++tap) {
+          const float* from = w + ((8 - tap) * s.k + k) * s.c + c;
+          for (int64_t i = 0; i < kLanes; ++i) turned[tap][i] = load(from + i * s.c);
+          transpose(turned[tap]);
+        }
+        for (int64_t i = 0; i < kLanes; ++i)
+          transform_columns(s.c, s.k, c + i, k, u, [&](int64_t r, int64_t t) { return turned[r * 3 + t][i]; });
+      }
   });
 }
 
@@ -96,9 +99,13 @@ bool winograd_fits(const ConvShape& s, DType t) {
 }
 
 void winograd_weights(Exec& e, const ConvShape& s, const float* w, const float* scale, float* u) {
-  transform_weights(e, s.c, s.k, u, [&](int64_t r, int64_t t, int64_t c, int64_t k) {
-    const Vec v = load(w + ((r * 3 + t) * s.c + c) * s.k + k);
-    return scale ? v * load(scale + k) : v;
+  parallel(e, s.c, kPoints * s.k, [&](Part part) {
+    for (int64_t c = part.begin; c < part.end; ++c)
+      for (int64_t k = 0; k < s.k; k += kLanes)
+        transform_columns(s.c, s.k, c, k, u, [&](int64_t r, int64_t t) {
+          const Vec v = load(w + ((r * 3 + t) * s.c + c) * s.k + k);
+          return scale ? v * load(scale + k) : v;
+        });
   });
 }
 

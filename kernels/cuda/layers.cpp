@@ -24,6 +24,9 @@ void CudaBackend::do_bias_backward(Exec& e, RowShape r, Buffer dy, Into db) {
 void CudaBackend::do_norm_train_forward(Exec& e, const NormShape& n, const NormTrain& t) {
   run(e, "norm_train_forward", {t.mean, t.inv_std, t.y}, [&](cudaStream_t s) { cuda::norm_train_forward(n, t, e, s); });
 }
+void CudaBackend::do_norm_apply(Exec& e, const NormShape& n, const NormApply& t) {
+  run(e, "norm_apply", {t.y}, [&](cudaStream_t s) { cuda::norm_apply(n, t.x, t.gamma, t.beta, t.mean, t.inv_std, {}, t.y, s); });
+}
 void CudaBackend::do_norm_infer_forward(Exec& e, const NormShape& n, const NormInfer& t) {
   run(e, "norm_infer_forward", {t.y}, [&](cudaStream_t s) { cuda::norm_infer_forward(n, t, s); });
 }

@@ -5,10 +5,6 @@
 
 namespace ptrain::cuda {
 
-// y = act(gamma · (x − mean) · inv_std + beta); inv_std from `inv_std` or, when that is null, from `variance`. norm_infer.cu
-void norm_apply(const NormShape& s, Buffer x, Buffer gamma, Buffer beta, Buffer mean, Buffer inv_std, Buffer variance, Buffer y,
-                cudaStream_t stream);
-
 // Finishing kernels: a warp across 32 channels, eight of them share the partial results of the walkers.
 constexpr unsigned kFinishColumns = 32, kFinishWalkers = 8;
 

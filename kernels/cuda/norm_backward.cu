@@ -4,27 +4,48 @@
 namespace ptrain::cuda {
 namespace {
 
+// The output before which a gradient stops: y where it is known (inference), or computed again from x as norm_apply_kernel does (training).
+template <int V>
+struct Output {
+  Floats<V> center, scale, shift;
+  __device__ static Output of(const float* mean, const float* gamma, const float* inv_std, const float* beta, int64_t c) {
+    Output o{load<V>(mean, c), load_or_ones<V>(gamma, c), {}};
+    if (!beta) return o;
+    const Floats<V> spread = load<V>(inv_std, c);
+    for (int k = 0; k < V; ++k) o.scale.v[k] *= spread.v[k];
+    o.shift = load<V>(beta, c);
+    return o;
+  }
+  template <class T>
+  __device__ Floats<V> at(const T* y, int64_t i, const Floats<V>& x) const {
+    if (y) return load<V>(y, i);
+    Floats<V> f;
+    for (int k = 0; k < V; ++k) f.v[k] = fmaf(x.v[k] - center.v[k], scale.v[k], shift.v[k]);
+    return f;
+  }
+};
+
 // With dz = dy · act′(y):   partial Σ dz and Σ dz · (x − mean) of [walker, c] over the rows of that walker
-// Layout : x, y, dy are rows × c of T (y only when there is an activation); sums and products are [walkers, c] in float32.
+// Layout : x, y, dy are rows × c of T (y only in inference with an activation); sums and products are [walkers, c] in float32.
 // Thread : V neighbouring channels of every row of its walker; the threads of a column are added in shared memory.
-// Memory : reads two values per element (three with an activation): bound by the memory's bandwidth.
+// Memory : reads two values per element (three in inference with an activation): bound by the memory's bandwidth.
 // Exact  : each thread adds in the order of its rows, threads as a tree: the same bits in every run and on every card.
 template <int V, class T>
-__global__ void norm_backward_sums_kernel(RowShape s, Act act, const T* x, const T* y, const T* dy, const float* mean, float* sums,
-                                          float* products) {
+__global__ void norm_backward_sums_kernel(RowShape s, Act act, const T* x, const T* y, const T* dy, const float* gamma, const float* beta,
+                                          const float* mean, const float* inv_std, float* sums, float* products) {
   PTRAIN_SHARED(float, shared_sums, [V * kRowBlock]);
   PTRAIN_SHARED(float, shared_products, [V * kRowBlock]);
   const int64_t c = first_channel<V>();
   Floats<V> sum = {}, product = {};
   if (c < s.c) {
-    const Floats<V> center = load<V>(mean, c);
+    const Output<V> output = Output<V>::of(mean, gamma, inv_std, beta, c);
     for (int64_t row = first_row(); row < s.rows; row += row_step()) {
       const int64_t i = row * s.c + c;
-      const Floats<V> f = load<V>(x, i), out = act == Act::none ? f : load<V>(y, i), d = load<V>(dy, i);
+      const Floats<V> d = load<V>(dy, i), f = x ? load<V>(x, i) : output.center, out = act == Act::none ? f : output.at(y, i, f);
       for (int k = 0; k < V; ++k) {
         const float dz = before(act, out.v[k], d.v[k]);
         sum.v[k] += dz;
-        product.v[k] = fmaf(dz, f.v[k] - center.v[k], product.v[k]);
+        product.v[k] = fmaf(dz, f.v[k] - output.center.v[k], product.v[k]);
       }
     }
   }
@@ -80,18 +101,19 @@ __global__ void norm_backward_finish_kernel(int64_t walkers, int64_t channels, f
 
 // dx = gamma · inv_std · (dz − dbeta/rows − x̂ · dgamma/rows) in training, where x reaches y through the statistics as well;
 // dx = gamma · inv_std · dz in inference
-// Layout : x, y, dy, dx are rows × c of T (x only in training, y only when there is an activation); the rest is [c] in float32.
+// Layout : x, y, dy, dx are rows × c of T (x only in training, y only in inference with an activation); the rest is [c] in float32.
 // Thread : V neighbouring channels of every row of its walker; the numbers of a channel stay in registers.
 // Memory : reads up to three values and writes one per output: bound by the memory's bandwidth.
 // Exact  : float32, rounded once to the type.
 template <int V, class T, bool kTraining>
 __global__ void norm_backward_dx_kernel(RowShape s, float eps, Act act, const T* x, const T* y, const T* dy, const float* gamma,
-                                        const float* mean, const float* inv_std, const float* variance, const float* totals, T* dx,
-                                        Accumulate how) {
+                                        const float* beta, const float* mean, const float* inv_std, const float* variance,
+                                        const float* totals, T* dx, Accumulate how) {
   const int64_t c = first_channel<V>();
   if (c >= s.c) return;
-  Floats<V> factor = load_or_ones<V>(gamma, c), inv = load<V>(kTraining ? inv_std : variance, c), center = {}, shift = {}, slope = {};
-  if constexpr (kTraining) center = load<V>(mean, c), shift = load<V>(totals, c), slope = load<V>(totals, s.c + c);
+  const Output<V> output = Output<V>::of(mean, gamma, inv_std, beta, c);
+  Floats<V> factor = load_or_ones<V>(gamma, c), inv = load<V>(kTraining ? inv_std : variance, c), shift = {}, slope = {};
+  if constexpr (kTraining) shift = load<V>(totals, c), slope = load<V>(totals, s.c + c);
   for (int k = 0; k < V; ++k) {
     if constexpr (!kTraining) inv.v[k] = 1.f / sqrtf(inv.v[k] + eps);
     factor.v[k] *= inv.v[k];
@@ -103,11 +125,11 @@ __global__ void norm_backward_dx_kernel(RowShape s, float eps, Act act, const T*
   for (int64_t row = first_row(); row < s.rows; row += row_step()) {
     const int64_t i = row * s.c + c;
     Floats<V> d = load<V>(dy, i), f = {};
-    const Floats<V> out = act == Act::none ? d : load<V>(y, i);
     if constexpr (kTraining) f = load<V>(x, i);
+    const Floats<V> out = act == Act::none ? d : output.at(y, i, f);
     for (int k = 0; k < V; ++k) {
       float dz = before(act, out.v[k], d.v[k]);
-      if constexpr (kTraining) dz = fmaf(center.v[k] - f.v[k], slope.v[k], dz - shift.v[k]);
+      if constexpr (kTraining) dz = fmaf(output.center.v[k] - f.v[k], slope.v[k], dz - shift.v[k]);
       d.v[k] = factor.v[k] * dz;
     }
     put<V>(dx, i, d, how);
@@ -121,11 +143,12 @@ void norm_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaSt
   const auto pointer = [](Buffer b) { return b ? b.as<float>() : nullptr; };
   const float *inv_std = kTraining ? t.inv_std.as<float>() : nullptr, *variance = kTraining ? nullptr : t.variance.as<float>();
   const bool wants_sums = t.dgamma || t.dbeta || (kTraining && t.dx);
-  visit_device(t.x.dtype, [&]<class T>(T) {
-    const T* y = s.act == Act::none ? nullptr : t.y.as<T>();
+  visit_device(t.dy.dtype, [&]<class T>(T) {
+    const T *x = t.x ? t.x.as<T>() : nullptr, *y = s.act == Act::none || kTraining ? nullptr : t.y.as<T>();
+    const float* beta = kTraining && s.act != Act::none ? t.beta.as<float>() : nullptr;
     const void* dx = t.dx ? t.dx.buffer.data : nullptr;
-    const bool whole = s.c % kPerChannel == 0 && aligned({pointer(t.gamma), t.mean.data, inv_std, variance});
-    with_width<kPerChannel>({t.x.data, y, t.dy.data, dx}, whole, [&]<int V>(std::integral_constant<int, V>) {
+    const bool whole = s.c % kPerChannel == 0 && aligned({pointer(t.gamma), beta, t.mean.data, inv_std, variance});
+    with_width<kPerChannel>({x, y, t.dy.data, dx}, whole, [&]<int V>(std::integral_constant<int, V>) {
       float* totals = nullptr;
       if (wants_sums) {
         const RowTiling tiling = sum_rows(s.rows, s.c, V);
@@ -133,16 +156,16 @@ void norm_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaSt
         auto* sums = static_cast<float*>(exec.scratch(2 * (walkers + 1) * s.c * int64_t(sizeof(float))));
         float* products = sums + walkers * s.c;
         totals = products + walkers * s.c;
-        launch(norm_backward_sums_kernel<V, T>, tiling.grid, tiling.block, 0, stream, rows, s.act, t.x.as<T>(), y, t.dy.as<T>(),
-               t.mean.as<float>(), sums, products);
+        launch(norm_backward_sums_kernel<V, T>, tiling.grid, tiling.block, 0, stream, rows, s.act, x, y, t.dy.as<T>(),
+               pointer(t.gamma), beta, t.mean.as<float>(), inv_std, sums, products);
         launch(norm_backward_finish_kernel, blocks_for(s.c, kFinishColumns), dim3(kFinishColumns, kFinishWalkers), 0, stream, walkers, s.c,
                float(s.eps), sums, products, inv_std, variance, totals,
                Gradients{pointer(t.dgamma.buffer), pointer(t.dbeta.buffer), t.dgamma.how, t.dbeta.how});
       }
       if (!t.dx) return;
       const RowTiling tiling = map_rows(s.rows, s.c, V);
-      launch(norm_backward_dx_kernel<V, T, kTraining>, tiling.grid, tiling.block, 0, stream, rows, float(s.eps), s.act, t.x.as<T>(), y,
-             t.dy.as<T>(), pointer(t.gamma), t.mean.as<float>(), inv_std, variance, totals, t.dx.buffer.as<T>(), t.dx.how);
+      launch(norm_backward_dx_kernel<V, T, kTraining>, tiling.grid, tiling.block, 0, stream, rows, float(s.eps), s.act, x, y,
+             t.dy.as<T>(), pointer(t.gamma), beta, t.mean.as<float>(), inv_std, variance, totals, t.dx.buffer.as<T>(), t.dx.how);
     });
   });
   GPU_CHECK(cudaGetLastError());

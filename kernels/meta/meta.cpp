@@ -59,8 +59,9 @@ class MetaBackend final : public Backend {
   void do_bias_backward(Exec& e, RowShape, Buffer dy, Into db) override { note(e, "bias_backward", 0, dy, db.buffer); }
 
   void do_norm_train_forward(Exec& e, const NormShape&, const NormTrain& t) override { note(e, "norm_train_forward", 0, t.x, t.x, t.y); }
+  void do_norm_apply(Exec& e, const NormShape&, const NormApply& t) override { note(e, "norm_apply", 0, t.x, t.y); }
   void do_norm_infer_forward(Exec& e, const NormShape&, const NormInfer& t) override { note(e, "norm_infer_forward", 0, t.x, t.y); }
-  void do_norm_train_backward(Exec& e, const NormShape&, const NormBackward& t) override { note(e, "norm_train_backward", 0, t.x, t.x, t.dy, t.dy, t.y, t.dx.buffer); }
+  void do_norm_train_backward(Exec& e, const NormShape&, const NormBackward& t) override { note(e, "norm_train_backward", 0, t.x, t.x, t.dy, t.dy, t.dx.buffer); }
   void do_norm_infer_backward(Exec& e, const NormShape&, const NormBackward& t) override { note(e, "norm_infer_backward", 0, t.x, t.dy, t.y, t.dx.buffer); }
 
   void do_act_forward(Exec& e, Act, Buffer x, Buffer y) override { note(e, "act_forward", 0, x, y); }

@@ -19,37 +19,42 @@ double gamma_of(Buffer gamma, int64_t c) {
   return gamma ? double(gamma.as<const P>()[c]) : 1;
 }
 
-// Both backward passes: they differ in where inv_std comes from and in the terms that the batch statistics add to dx.
+// Both backward passes: they differ in where inv_std and the activation's slope come from, and in the terms that the batch statistics
+// add to dx.
 template <class T, bool training>
 void backward(Exec& e, const NormShape& s, const NormBackward& t) {
   using P = Wide<T>;
-  const T *x = t.x.as<const T>(), *y = t.y.as<const T>(), *dy = t.dy.as<const T>();
+  const T *x = t.x ? t.x.as<const T>() : nullptr, *y = t.y ? t.y.as<const T>() : nullptr, *dy = t.dy.as<const T>();
   for_channel_blocks(e, s.c, [&](int64_t first, int64_t last) {
-    Sums mean, inv_std, gamma, dbeta = {}, dgamma = {};
+    Sums mean, inv_std, gamma, beta = {}, dbeta = {}, dgamma = {};
     for (int64_t c = first; c < last; ++c) {
       mean[c - first] = double(t.mean.as<const P>()[c]);
       gamma[c - first] = gamma_of<P>(t.gamma, c);
+      if (t.beta) beta[c - first] = double(t.beta.as<const P>()[c]);
       if constexpr (training) inv_std[c - first] = double(t.inv_std.as<const P>()[c]);
       else inv_std[c - first] = 1 / std::sqrt(double(t.variance.as<const P>()[c]) + s.eps);
     }
-    const auto dz = [&](int64_t i) { return s.act == Act::none ? double(dy[i]) : before(s.act, double(y[i]), double(dy[i])); };
     const auto x_hat = [&](int64_t i, int64_t j) { return (double(x[i]) - mean[j]) * inv_std[j]; };
+    const auto dz = [&](int64_t i, int64_t j) {
+      if (s.act == Act::none) return double(dy[i]);
+      return before(s.act, training ? activated(s.act, gamma[j] * x_hat(i, j) + beta[j]) : double(y[i]), double(dy[i]));
+    };
     for (int64_t row = 0; row < s.rows; ++row)
       for (int64_t c = first; c < last; ++c) {
         const int64_t i = row * s.c + c, j = c - first;
-        dbeta[j] += dz(i);
-        dgamma[j] += dz(i) * x_hat(i, j);
+        dbeta[j] += dz(i, j);
+        if (training || t.dgamma) dgamma[j] += dz(i, j) * x_hat(i, j);
       }
     for (int64_t c = first; c < last; ++c) {
       if (t.dbeta) put(t.dbeta.buffer.as<P>(), c, dbeta[c - first], t.dbeta.how);
       if (t.dgamma) put(t.dgamma.buffer.as<P>(), c, dgamma[c - first], t.dgamma.how);
     }
     if (!t.dx) return;
-    const double share = training ? 1 / double(s.rows) : 0;  // of each row in the batch statistics
     for (int64_t row = 0; row < s.rows; ++row)
       for (int64_t c = first; c < last; ++c) {
         const int64_t i = row * s.c + c, j = c - first;
-        put(t.dx.buffer.as<T>(), i, gamma[j] * inv_std[j] * (dz(i) - share * (dbeta[j] + x_hat(i, j) * dgamma[j])), t.dx.how);
+        const double through_statistics = training ? (dbeta[j] + x_hat(i, j) * dgamma[j]) / double(s.rows) : 0;
+        put(t.dx.buffer.as<T>(), i, gamma[j] * inv_std[j] * (dz(i, j) - through_statistics), t.dx.how);
       }
   });
 }
@@ -88,6 +93,17 @@ void ReferenceBackend::do_norm_train_forward(Exec& e, const NormShape& s, const 
   });
 }
 
+void ReferenceBackend::do_norm_apply(Exec& e, const NormShape& s, const NormApply& t) {
+  visit_floating(t.x.dtype, [&]<class T>(T) {
+    using P = Wide<T>;
+    for_each(e, s.size(), [&](int64_t i) {
+      const int64_t c = i % s.c;
+      const double x_hat = (double(t.x.as<const T>()[i]) - double(t.mean.as<const P>()[c])) * double(t.inv_std.as<const P>()[c]);
+      t.y.as<T>()[i] = narrow<T>(activated(s.act, gamma_of<P>(t.gamma, c) * x_hat + double(t.beta.as<const P>()[c])));
+    });
+  });
+}
+
 void ReferenceBackend::do_norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t) {
   visit_floating(t.x.dtype, [&]<class T>(T) {
     using P = Wide<T>;
@@ -101,11 +117,11 @@ void ReferenceBackend::do_norm_infer_forward(Exec& e, const NormShape& s, const 
 }
 
 void ReferenceBackend::do_norm_train_backward(Exec& e, const NormShape& s, const NormBackward& t) {
-  visit_floating(t.x.dtype, [&]<class T>(T) { backward<T, true>(e, s, t); });
+  visit_floating(t.dy.dtype, [&]<class T>(T) { backward<T, true>(e, s, t); });
 }
 
 void ReferenceBackend::do_norm_infer_backward(Exec& e, const NormShape& s, const NormBackward& t) {
-  visit_floating(t.x.dtype, [&]<class T>(T) { backward<T, false>(e, s, t); });
+  visit_floating(t.dy.dtype, [&]<class T>(T) { backward<T, false>(e, s, t); });
 }
 
 }  // namespace ptrain::reference

@@ -46,6 +46,7 @@ class ReferenceBackend final : public Backend {
 
   // norm.cpp
   void do_norm_train_forward(Exec&, const NormShape&, const NormTrain&) override;
+  void do_norm_apply(Exec&, const NormShape&, const NormApply&) override;
   void do_norm_infer_forward(Exec&, const NormShape&, const NormInfer&) override;
   void do_norm_train_backward(Exec&, const NormShape&, const NormBackward&) override;
   void do_norm_infer_backward(Exec&, const NormShape&, const NormBackward&) override;

@@ -101,6 +101,7 @@ void run_norms(Runs& r) {
                         .y = y,
                         .dy = dy,
                         .gamma = one,
+                        .beta = two,
                         .mean = two,
                         .inv_std = one,
                         .variance = one,

@@ -122,6 +122,7 @@ TEST_CASE("cuda: norm backward equals the reference and computes only what is as
           Duel d(type, shift);
           const Both &x = d.input(numbers(1, c.s.size(), -2, 8)), &y = d.input(numbers(2, c.s.size(), -4, 10)),
                      &dy = d.input(numbers(3, c.s.size()));
+          const Both& beta = d.input(numbers(7, c.s.c), DType::float32);
           const Both* gamma = c.gamma ? &d.input(numbers(2, c.s.c, 0.5, 1.5), DType::float32) : nullptr;
           const Both &mean = d.input(numbers(4, c.s.c, 2, 4), DType::float32),
                      &variance = d.input(numbers(5, c.s.c, 4, 10), DType::float32);
@@ -140,6 +141,7 @@ TEST_CASE("cuda: norm backward equals the reference and computes only what is as
                                   .y = at(y),
                                   .dy = at(dy),
                                   .gamma = or_none(gamma, here),
+                                  .beta = at(beta),
                                   .mean = at(mean),
                                   .inv_std = at(inv_std),
                                   .variance = at(variance),

@@ -85,6 +85,9 @@ TEST_CASE("norm_train normalises by the batch and moves the moving statistics") 
           want_variance[i] = want_variance[i] * m + n.variance[i] * (1 - m);
         }
         t.check("y", y, n.y(n.mean, n.inv_std(n.variance)), c.s.rows, 100);
+        const Guarded& again = t.output(c.s.size());
+        t.backend().norm_apply(t.exec(), c.s, {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .mean = mean, .inv_std = inv_std, .y = again});
+        t.check("y once more", again, n.y(t.read(mean), t.read(inv_std)), 4, 100);
         t.check("mean", mean, n.mean, c.s.rows, 4);
         t.check("inv_std", inv_std, n.inv_std(n.variance), c.s.rows, 100);
         t.check("moving_mean", moving_mean, want_mean, c.s.rows, 4);
@@ -146,11 +149,12 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
               dx[i] += dz[j] * slope * n.scale(n.channel(i)) * inv[n.channel(i)];
             }
 
-          const auto run = [&](Into into_dx, Into into_dgamma, Into into_dbeta) {
-            NormBackward b{.x = n.x,
-                           .y = c.s.act == Act::none ? Buffer{} : Buffer(y),
-                           .dy = dy,
+          const auto run = [&](Into into_dx, Into into_dgamma, Into into_dbeta, Buffer gradient) {
+            NormBackward b{.x = training || into_dgamma ? Buffer(n.x) : Buffer{},
+                           .y = c.s.act == Act::none || training ? Buffer{} : Buffer(y),
+                           .dy = gradient,
                            .gamma = n.gamma_buffer(),
+                           .beta = c.s.act == Act::none || !training ? Buffer{} : Buffer(n.beta),
                            .mean = mean,
                            .inv_std = {},
                            .variance = {},
@@ -163,15 +167,20 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
           const bool wants_dx = wanted & 1, wants_dgamma = wanted & 2, wants_dbeta = wanted & 4;
           if (wants_dx)
             t.check_into("dx", t.dtype(), dx, c.s.rows + 8, 8 * largest, [&](Into d) {
-              run(d, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{});
+              run(d, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, dy);
             });
+          if (wants_dx) {
+            const Guarded& same = t.state(dy.values, t.dtype());
+            run({same}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, same);
+            t.check("dx in the place of dy", same, dx, c.s.rows + 8, 8 * largest);
+          }
           if (wants_dgamma)
             t.check_into("dgamma", t.wide(), dgamma, c.s.rows, 8 * largest, [&](Into d) {
-              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, d, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{});
+              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, d, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, dy);
             });
           if (wants_dbeta)
             t.check_into("dbeta", t.wide(), dbeta, c.s.rows, 1, [&](Into d) {
-              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, d);
+              run(wants_dx ? Into{t.output(c.s.size())} : Into{}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, d, dy);
             });
         }
   });

@@ -43,6 +43,70 @@ TEST_CASE("gradients of a tensor that is used twice add") {
   CHECK(pass.tape.grad(x).to_doubles() == std::vector<double>{3, 30});
 }
 
+TEST_CASE("an op that may writes dx over dy when nobody else holds it and never over the seed") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.values({-1, 2}, {2}), seed = pass.values({5, 7}, {2});
+  pass.tape.watch(x);
+  const void* of_dy = nullptr;
+  const Tensor y = activation(c, x, Act::relu), z = c.like(y);
+  c.backend.copy(c.exec, y.buffer(), z.buffer());
+  pass.tape.record({y}, z, [&, y = Ref(y)](Context& b, const Tensor& dz) {
+    const Into dy = b.tape.into_place_of(b, y, dz);  // the caller holds the seed
+    CHECK(dy.buffer.data != dz.buffer().data);
+    b.backend.copy(b.exec, dz.buffer(), dy.buffer);
+    of_dy = dy.buffer.data;
+  });
+  pass.tape.backward(c, z, seed);
+  CHECK(pass.tape.grad(x).buffer().data == of_dy);
+  CHECK(pass.tape.grad(x).to_doubles() == std::vector<double>{0, 7});
+  CHECK(seed.to_doubles() == std::vector<double>{5, 7});
+}
+
+TEST_CASE("gradients that share memory part before one of them changes") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor a = pass.values({-1, 2}, {2}), b = pass.values({3, -4}, {2});
+  pass.tape.watch(a);
+  pass.tape.watch(b);
+  // dy goes to both sides of the sum; then one side's passes through a relu, and the other side's gets a second part.
+  const Tensor sum = add(c, activation(c, a, Act::relu), b), y = add(c, sum, b);
+  pass.tape.backward(c, y, pass.values({10, 20}, {2}));
+  CHECK(pass.tape.grad(a).to_doubles() == std::vector<double>{0, 20});
+  CHECK(pass.tape.grad(b).to_doubles() == std::vector<double>{20, 40});
+}
+
+TEST_CASE("the output of a batch norm in training is made anew instead of kept") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor x = pass.random({4, 16, 16, 8}), gamma = pass.random({8}), beta = pass.random({8}), w = pass.random({1, 1, 8, 1});
+  const BatchNorm bn{.gamma = gamma, .beta = beta, .moving_mean = pass.random({8}), .moving_variance = pass.random({8}), .act = Act::relu};
+  for (const Tensor& t : {x, gamma, beta, w}) pass.tape.watch(t);
+  Tensor output = norm_train(c, x, bn);
+  const Tensor y = conv(c, output, w, {});
+  CHECK(output.is_sole_owner());  // the tape does not hold it
+  output = {};
+  const Tensor seed = pass.random(y.shape());
+  pass.tape.backward(c, y, seed);
+  const std::vector<double> of_w = pass.tape.grad(w).to_doubles(), of_x = pass.tape.grad(x).to_doubles();
+  // The same with the output held by hand.
+  pass.tape.clear();
+  for (const Tensor& t : {x, gamma, beta, w}) pass.tape.watch(t);
+  const Tensor normalised = norm_train(c, x, bn);
+  const Tensor kept = c.like(normalised);
+  c.backend.copy(c.exec, normalised.buffer(), kept.buffer());
+  pass.tape.record({normalised}, kept, [n = Ref(normalised)](Context& b, const Tensor& dy) { b.tape.pass(b, n, dy); });
+  const Tensor z = conv(c, kept, w, {});
+  pass.tape.backward(c, z, seed);
+  const auto close = [](const std::vector<double>& a, const std::vector<double>& b) {
+    double far = 0;
+    for (size_t i = 0; i < a.size(); ++i) far = std::max(far, std::abs(a[i] - b.at(i)));
+    return far < 1e-11;
+  };
+  CHECK(close(pass.tape.grad(w).to_doubles(), of_w));
+  CHECK(close(pass.tape.grad(x).to_doubles(), of_x));
+}
+
 TEST_CASE("a branch that the loss does not depend on costs nothing") {
   ReferencePass pass;
   Context c = pass.context();

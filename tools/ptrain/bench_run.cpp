@@ -6,8 +6,8 @@
 #include <chrono>
 
 #include "kernels/meta/meta.hpp"
+#include "kernels/profile.hpp"
 #include "layers/formula.hpp"
-#include "tools/ptrain/bench_profile.hpp"
 #include "tools/ptrain/train_options.hpp"
 
 namespace ptrain::cli {
@@ -33,8 +33,7 @@ FitOptions fit_options_of(const BenchCase& b) {
 // A model with formula weights and a few batches of random pictures of three channels.
 class Subject {
  public:
-  explicit Subject(const BenchCase& b) : Subject(b, open_device({DeviceKind::cpu})) {}
-  Subject(const BenchCase& b, std::shared_ptr<Memory> memory) : fit_(fit_options_of(b)), memory_(std::move(memory)), model_(spec(b), memory_) {
+  explicit Subject(const BenchCase& b) : fit_(fit_options_of(b)), memory_(open_device({DeviceKind::cpu})), model_(spec(b), memory_) {
     choose_convolutions(memory_->backend(), b.conv);
     load_base(model_, "formula", 0);
     if (!memory_->backend().supports(fit_.compute)) fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
@@ -61,21 +60,38 @@ class Subject {
     return in;
   }
 
-  // Multiply-adds of one image: forward, and backward through what is trained.
-  int64_t macs(bool training) {
+  // What the base does in a pass over `n` images: forward, and backward through what is trained.
+  std::vector<meta::Cost> costs(int64_t n, bool training) {
     const std::shared_ptr<Memory> meta = open_device({DeviceKind::meta});
     meta::MetaExec exec;
     Tape tape;
     Context c{meta->backend(), exec, meta, tape};
-    Scope scope(c, model_.params, {.record = training, .batch_statistics = training && fit_.bn == BnMode::train});
-    const Tensor y = model_.body(scope, c.tensor(model_.input(1), fit_.compute));
+    FrozenWeights no_values;
+    Scope scope(c, model_.params, {.record = training, .batch_statistics = training && fit_.bn == BnMode::train, .frozen = &no_values});
+    const Tensor y = model_.body(scope, c.tensor(model_.input(n), fit_.compute));
     if (tape.wants_grad(y)) {
       const Tensor seed = c.like(y);
       tape.backward(c, y, seed);
     }
+    return exec.costs;
+  }
+  int64_t macs(bool training) {  // of one image
     int64_t sum = 0;
-    for (const meta::Cost& cost : exec.costs) sum += cost.macs;
+    for (const meta::Cost& cost : costs(1, training)) sum += cost.macs;
     return sum;
+  }
+  std::map<Profile::Key, LayerTime> layer_costs(int64_t n, bool training) {
+    std::map<Profile::Key, LayerTime> layers;
+    for (const meta::Cost& cost : costs(n, training)) {
+      LayerTime& layer = layers[{cost.layer, cost.op}];
+      layer.bytes += cost.bytes, layer.flops += 2 * cost.macs;
+    }
+    return layers;
+  }
+
+  ImageSource training_source() { return source(fit_.bn == BnMode::train ? AugmentOptions{} : augment_preset("light")); }
+  std::unique_ptr<Stepper> stepper(Workers& workers) {
+    return std::make_unique<Stepper>(model_, workers, StepperOptions{.runner = runner_options(model_, fit_), .rule = {}, .class_weights = {1, 1}});
   }
 
  private:
@@ -127,55 +143,58 @@ BenchResult run_bench(const BenchCase& b) {
     const ImageSource source = subject.source({});
     return time_steps(b, subject.macs(false), [&](int64_t i) { predictor.logits(subject.batch(i).images, source); });
   }
-  const ImageSource source = subject.source(b.mode == "full" ? AugmentOptions{} : augment_preset("light"));
-  Stepper stepper(subject.model(), workers, {.runner = runner_options(subject.model(), subject.fit()), .rule = {}, .class_weights = {1, 1}});
-  const size_t ahead = stepper.runner().options().batch_statistics ? 1 : 2;  // as in Fit
+  const ImageSource source = subject.training_source();
+  const std::unique_ptr<Stepper> stepper = subject.stepper(workers);
+  const size_t ahead = stepper->runner().options().batch_statistics ? 1 : 2;  // as in Fit
   int64_t prepared = 0;
   return time_steps(b, subject.macs(true), [&](int64_t) {
-    while (stepper.prepared() < ahead) stepper.prepare(subject.batch(prepared++), source);
-    stepper.step(1e-3);
+    while (stepper->prepared() < ahead) stepper->prepare(subject.batch(prepared++), source);
+    stepper->step(1e-3);
   });
 }
 
 std::vector<LayerTime> time_layers(const BenchCase& what) {
   BenchCase b = what;
-  b.mode = "infer", b.batch = 1;
-  const auto backend = std::make_shared<ProfiledCpu>();
-  Subject subject(b, std::make_shared<Pool>(backend, Device{DeviceKind::cpu}));
-  Model& model = subject.model();
-  std::vector<LayerTime> layers;
-  std::map<std::string, size_t> index;
-  const auto layer = [&](const std::string& name) -> LayerTime& {
-    const auto [it, fresh] = index.try_emplace(name.empty() ? "(input)" : name, layers.size());
-    if (fresh) layers.push_back({.layer = it->first});
-    return layers[it->second];
-  };
-  {
-    const std::shared_ptr<Memory> meta = open_device({DeviceKind::meta});
-    meta::MetaExec exec;
-    Tape tape;
-    Context c{meta->backend(), exec, meta, tape};
-    FrozenWeights no_values;
-    Scope scope(c, model.params, {.frozen = &no_values});
-    model.body(scope, c.tensor(model.input(1), subject.fit().compute));
-    for (const meta::Cost& cost : exec.costs) layer(cost.layer).bytes += cost.bytes, layer(cost.layer).flops += 2 * cost.macs;
-  }
+  if (b.mode == "infer") b.batch = 1;
+  Subject subject(b);
   Workers workers(subject.memory()->shared_backend(), 1);
-  BaseRunner runner(model, workers, {.shard = 1, .group = 1, .compute = subject.fit().compute});
-  const Boundary border = runner.make_border(1);
-  const ImageSource source = subject.source({});
-  const int64_t image = 0;
-  std::map<std::string, std::vector<double>> times;
-  constexpr int kPasses = 11;
-  for (int pass = -1; pass < kPasses; ++pass)
-    workers.run(1, [&](int64_t, Worker& worker) {
-      worker.exec->label = "";
-      backend->seconds.clear();
-      runner.frozen(worker, {&image, 1}, source, border, 0);
-      if (pass >= 0)  // the first pass packs the weights
-        for (const auto& [name, seconds] : backend->seconds) times[name].push_back(seconds);
+  Profile profile;
+  const auto watch = [&](Profile* p) { workers.run(1, [p](int64_t, Worker& worker) { worker.exec->profile = p; }); };
+  std::map<Profile::Key, double> least;
+  const auto pass = [&](int passes, auto&& work) {
+    work();  // packs weights and makes primitives
+    watch(&profile);
+    for (int i = 0; i < passes; ++i) {
+      profile.seconds.clear();
+      work();
+      for (const auto& [key, seconds] : profile.seconds) {
+        const auto [it, fresh] = least.try_emplace(key, seconds);
+        if (!fresh) it->second = std::min(it->second, seconds);
+      }
+    }
+    watch(nullptr);
+  };
+  if (b.mode == "infer") {
+    BaseRunner runner(subject.model(), workers, {.shard = 1, .group = 1, .compute = subject.fit().compute});
+    const Boundary border = runner.make_border(1);
+    const ImageSource source = subject.source({});
+    const int64_t image = 0;
+    pass(11, [&] { workers.run(1, [&](int64_t, Worker& worker) { runner.frozen(worker, {&image, 1}, source, border, 0); }); });
+  } else {
+    const std::unique_ptr<Stepper> stepper = subject.stepper(workers);
+    const ImageSource source = subject.training_source();
+    pass(3, [&] {
+      stepper->prepare(subject.batch(0), source);
+      stepper->step(1e-3);
     });
-  for (auto& [name, t] : times) layer(name).seconds = *std::min_element(t.begin(), t.end());
+  }
+  std::map<Profile::Key, LayerTime> costs = subject.layer_costs(b.batch, b.mode != "infer");
+  std::vector<LayerTime> layers;
+  for (const auto& [key, seconds] : least) {
+    LayerTime row = costs[key];
+    row.layer = key.layer.empty() ? "(input)" : key.layer, row.op = key.op, row.seconds = seconds;
+    layers.push_back(row);
+  }
   std::sort(layers.begin(), layers.end(), [](const LayerTime& x, const LayerTime& y) { return x.seconds > y.seconds; });
   return layers;
 }

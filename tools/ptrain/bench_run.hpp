@@ -27,12 +27,12 @@ struct BenchResult {
 };
 BenchResult run_bench(const BenchCase& what);
 
-// One layer of the inference pass of one image on one thread.
+// One operation of one layer, on one thread: of the inference of one image, or of a training step.
 struct LayerTime {
-  std::string layer;
+  std::string layer, op;
   double seconds = 0;
   int64_t bytes = 0, flops = 0;  // read and written once each; multiply-adds counted as two
 };
-std::vector<LayerTime> time_layers(const BenchCase& what);  // slowest first
+std::vector<LayerTime> time_layers(const BenchCase& what);  // slowest first; the threads of `what` are not used
 
 }  // namespace ptrain::cli

@@ -89,7 +89,7 @@ Json row(const BenchCase& b, const Machine& m) {
 Json layer_row(const LayerTime& l, const Machine& one) {
   const bool in_cache = l.bytes <= 1 << 20;
   const double arithmetic = double(l.flops) / (one.peak_gflops * 1e9), traffic = double(l.bytes) / ((in_cache ? one.cache_gb_per_s : one.memory_gb_per_s) * 1e9);
-  return {{"layer", l.layer}, {"ms", thousandths(l.seconds * 1e3)}, {"mflop", rounded(double(l.flops) / 1e6, 0.01)}, {"kb", rounded(double(l.bytes) / 1024, 0.1)},
+  return {{"layer", l.layer}, {"op", l.op}, {"ms", thousandths(l.seconds * 1e3)}, {"mflop", rounded(double(l.flops) / 1e6, 0.01)}, {"kb", rounded(double(l.bytes) / 1024, 0.1)},
           {"gflops", l.seconds > 0 ? tenths(double(l.flops) / l.seconds / 1e9) : 0.0}, {"gb_per_s", l.seconds > 0 ? tenths(double(l.bytes) / l.seconds / 1e9) : 0.0},
           {"bound", arithmetic >= traffic ? "arithmetic" : in_cache ? "cache" : "memory"},
           {"share_of_bound", l.seconds > 0 ? thousandths(std::max(arithmetic, traffic) / l.seconds) : 0.0}};
@@ -104,11 +104,12 @@ Json layer_table(const BenchCase& b, const Machine& one) {
 void print_layers(const BenchCase& b, const Json& rows, int64_t show) {
   double total = 0;
   for (const Json& r : rows) total += r["ms"].get<double>();
-  fmt::print("\n{}, inference of one image on one thread: {:.2f} ms in {} layers\n", b.net, total, rows.size());
-  fmt::print("{:<32}{:>9}{:>7}{:>10}{:>10}{:>9}{:>8}  {:<11}{:>9}\n", "layer", "ms", "share", "MFLOP", "KB", "GFLOP/s", "GB/s", "bound", "of bound");
+  const std::string what = b.mode == "infer" ? "inference of one image" : concat("a ", b.mode, " step of ", b.batch, " images");
+  fmt::print("\n{}, {} on one thread: {:.2f} ms in {} operations\n", b.net, what, total, rows.size());
+  fmt::print("{:<32}{:<24}{:>9}{:>7}{:>10}{:>10}{:>9}{:>8}  {:<11}{:>9}\n", "layer", "operation", "ms", "share", "MFLOP", "KB", "GFLOP/s", "GB/s", "bound", "of bound");
   for (size_t i = 0; i < rows.size() && int64_t(i) < show; ++i) {
     const Json& r = rows[i];
-    fmt::print("{:<32}{:>9.3f}{:>6.1f}%{:>10.2f}{:>10.1f}{:>9.1f}{:>8.1f}  {:<11}{:>8.0f}%\n", r["layer"].get<std::string>(), r["ms"].get<double>(), 100 * r["ms"].get<double>() / total,
+    fmt::print("{:<32}{:<24}{:>9.3f}{:>6.1f}%{:>10.2f}{:>10.1f}{:>9.1f}{:>8.1f}  {:<11}{:>8.0f}%\n", r["layer"].get<std::string>(), r["op"].get<std::string>(), r["ms"].get<double>(), 100 * r["ms"].get<double>() / total,
                r["mflop"].get<double>(), r["kb"].get<double>(), r["gflops"].get<double>(), r["gb_per_s"].get<double>(), r["bound"].get<std::string>(), 100 * r["share_of_bound"].get<double>());
   }
 }
@@ -144,21 +145,20 @@ void run(const BenchOptions& o) {
       fmt::print("{:<14}{:<11}{:>6}{:>14}{:>9}{:>9}{:>7}{:>9}{:>14}{:>10}{:>14}\n", "net", "mode", "batch", "images/s best", "median", "GFLOP/s", "share", "RSS MB", "first step s", "CPU/wall", "images/CPU s");
     }
     for (const std::string& net : nets_of(o)) {
-      const BenchCase base{.net = net, .mode = "infer", .precision = precision, .bn = o.bn, .conv = o.conv, .batch = o.batch, .threads = threads, .seconds = o.seconds};
+      const BenchCase base{.net = net, .mode = "", .precision = precision, .bn = o.bn, .conv = o.conv, .batch = o.batch, .threads = threads, .seconds = o.seconds};
       for (const std::string& mode : o.mode) {
         BenchCase b = base;
         b.mode = mode;
         const Json j = in_own_process([&] { return row(b, machine); });
         all.push_back(j);
+        const Json layers = o.layers ? in_own_process([&] { return layer_table(b, one); })["layers"] : Json();
+        if (o.layers) all.back()["layers"] = layers;
         if (o.json) continue;
         fmt::print("{:<14}{:<11}{:>6}{:>14.2f}{:>9.2f}{:>9.1f}{:>6.0f}%{:>9}{:>14.3f}{:>10.2f}{:>14.2f}\n", net, mode, o.batch, j["images_per_s_best"].get<double>(), j["images_per_s_median"].get<double>(),
                    j["gflops"].get<double>(), 100 * j["share"].get<double>(), j["rss_mb"].get<int64_t>(), j["first_step_s"].get<double>(), j["cpu_per_wall"].get<double>(), j["images_per_cpu_s"].get<double>());
+        if (o.layers) print_layers(b, layers, o.show);
         std::fflush(stdout);
       }
-      if (!o.layers) continue;
-      const Json table = in_own_process([&] { return layer_table(base, one); });
-      if (o.json) all.back()["layers"] = table["layers"];
-      else print_layers(base, table["layers"], o.show);
     }
   }
   if (o.json) std::cout << all.dump(2) << "\n";
@@ -180,8 +180,8 @@ std::unique_ptr<Command> bench_command(CLI::App& program) {
   command->option("--bn", o->bn, "batch norms in fine-tune: frozen (as the Keras script has them), inference");
   command->option("--conv", o->conv, kConvHelp);
   command->option("--seconds", o->seconds, "how long steps are timed: at least 3 steps, at most 15");
-  command->flag("--layers", o->layers, "the slowest layers of inference with bytes, FLOPs and which bound holds");
-  command->option("--show", o->show, "how many layers");
+  command->flag("--layers", o->layers, "the slowest operations of each mode, on one thread, with bytes, FLOPs and which bound holds");
+  command->option("--show", o->show, "how many operations");
   command->flag("--json", o->json, "write JSON to stdout");
   command->run = [o] { run(*o); };
   return command;

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "tools/ptrain/commands.hpp"
+#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/comparison.hpp"
 #include "train/report_data.hpp"
 
@@ -39,7 +40,10 @@ std::unique_ptr<Command> compare_command(CLI::App& program) {
   o->train.fraction = 0.5;  // of the training images, the same for every net
   bind(*command, *o);
   command->app().add_flag("--resume", o->train.resume, "go on with the comparison in --out");
-  command->run = [o, c = command.get()] { run(*o, c->resolved_toml()); };
+  command->run = [o, c = command.get()] {
+    decide_automatic(o->train, to_screen(o->train.quiet));
+    run(*o, c->resolved_toml());
+  };
   return command;
 }
 

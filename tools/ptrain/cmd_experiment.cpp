@@ -4,6 +4,7 @@
 
 #include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
+#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/comparison.hpp"
 #include "tools/ptrain/experiment_json.hpp"
 #include "tools/ptrain/fine_tuning.hpp"
@@ -179,7 +180,10 @@ std::unique_ptr<Command> experiment_command(CLI::App& program) {
   o->train.fine_tune_augment = "strong";
   bind(*command, *o);
   command->app().add_flag("--resume", o->train.resume, "go on with the experiment in --out; what is finished is not done again");
-  command->run = [o, c = command.get()] { run(*o, c->resolved_toml()); };
+  command->run = [o, c = command.get()] {
+    decide_automatic(o->train, to_screen(o->train.quiet));
+    run(*o, c->resolved_toml());
+  };
   return command;
 }
 

@@ -3,6 +3,7 @@
 
 #include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
+#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/fine_tuning.hpp"
 #include "train/report_data.hpp"
 
@@ -71,7 +72,10 @@ std::unique_ptr<Command> fine_tune_command(CLI::App& program) {
   command->option("--from", o->from, "the model to begin with, or the folder of its run")->required()->option_text("MODEL|RUN");
   bind_training(*command, o->train);
   command->app().add_flag("--resume", o->train.resume, "go on with the fine-tuning in --out");
-  command->run = [o, c = command.get()] { run(*o, c->resolved_toml()); };
+  command->run = [o, c = command.get()] {
+    decide_automatic(o->train, to_screen(o->train.quiet));
+    run(*o, c->resolved_toml());
+  };
   return command;
 }
 

@@ -4,6 +4,7 @@
 
 #include "data/data_hash.hpp"
 #include "tools/ptrain/commands.hpp"
+#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/training.hpp"
 
 namespace ptrain::cli {
@@ -36,6 +37,8 @@ class Train {
     const std::vector<int64_t> train = split.of(Part::train), val = split.of(Part::val);
     Model model(model_spec(o_, o_.net, manifest), memory);
     const FitOptions fit_settings = fit_options(o_, model);
+    Workers workers(memory->shared_backend(), workers_for(*memory, threads_));
+    if (o_.dry_run) return forecast(model, workers, manifest, split, fit_settings, compute);
 
     RunFolder run(out, stderr_screen(o_.quiet), from ? std::optional(from->epoch) : std::nullopt);
     if (!from) {
@@ -60,15 +63,27 @@ class Train {
     all.insert(all.end(), val.begin(), val.end());
     const auto cache = fill_cache(o_, image_side(o_, o_.net), manifest, all, memory, threads_, [&](const std::string& line) { run.message(line); });
     const FitData data = fit_data(manifest, split, *cache);
+    run.message(str(forecast_memory(model, workers, fit_settings, cache->ram_bytes())));
 
     const Attributes extra{{"config", config_}, {"data_hash", data_hash(manifest, cache->indices(), cache->hashes())}, {"ptrain_version", version()}};
-    Workers workers(memory->shared_backend(), workers_for(*memory, threads_));
     Fit fit(model, workers, data, fit_settings, run, extra);
     fit.run(from, state.get());
     report(run, model);
   }
 
  private:
+  void forecast(Model& model, Workers& workers, const Manifest& manifest, const Split& split, const FitOptions& settings, DType compute) const {
+    const Say say = to_screen(false);
+    load_base(model, o_.weights, o_.seed);
+    set_precision(model, compute);
+    std::vector<int64_t> all = split.of(Part::train);
+    for (const int64_t i : split.of(Part::val)) all.push_back(i);
+    const auto cache = fill_cache(o_, image_side(o_, o_.net), manifest, all, model.memory(), threads_, say);
+    say(str(forecast_memory(model, workers, settings, cache->ram_bytes())));
+    forecast_time(model, workers, fit_data(manifest, split, *cache), settings, say);
+    say(fmt::format("peak memory {} MiB", peak_memory_megabytes()));
+  }
+
   void report(RunFolder& run, const Model& model) const {
     const WeightFileReader best(run.best());
     run.message(fmt::format("best model  {} (stage '{}', epoch {}, val_auc {:.4f}, val_loss {:.4f}, threshold {:.4f})", run.best().string(), best.text("stage"), best.integer("epoch") + 1,
@@ -98,7 +113,11 @@ std::unique_ptr<Command> train_command(CLI::App& program) {
   const auto o = std::make_shared<TrainOptions>();
   bind(*command, *o);
   command->app().add_flag("--resume", o->resume, "go on with the run in --out");
-  command->run = [o, c = command.get()] { Train(*o, c->resolved_toml()).run(); };
+  command->app().add_flag("--dry-run", o->dry_run, "say what memory and time the training will take, and end without writing anything");
+  command->run = [o, c = command.get()] {
+    decide_automatic(*o, to_screen(o->quiet));
+    Train(*o, c->resolved_toml()).run();
+  };
   return command;
 }
 

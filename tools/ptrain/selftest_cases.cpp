@@ -99,12 +99,16 @@ class Cases {
       b.norm_infer_forward(e, s, {.x = a[0], .gamma = a[1], .beta = a[2], .mean = a[3], .variance = a[4], .y = a[5]});
     }).args = {in(r.size()), wide_in(r.c), wide_in(r.c), wide_in(r.c), wide_in(r.c, 0.5, 2), out(r.size())};
     cases_.back().size = 4;
+    add("norm_apply", 0, 4, [s](Backend& b, Exec& e, const Buffers& a) {
+      b.norm_apply(e, s, {.x = a[0], .gamma = a[1], .beta = a[2], .mean = a[3], .inv_std = a[4], .y = a[5]});
+    }).args = {in(r.size()), wide_in(r.c), wide_in(r.c), wide_in(r.c), wide_in(r.c, 0.5, 2), out(r.size())};
+    cases_.back().size = 4;
     add("norm_train_backward", 0, r.rows, [s](Backend& b, Exec& e, const Buffers& a) {
-      b.norm_train_backward(e, s, {.x = a[0], .y = {}, .dy = a[1], .gamma = a[2], .mean = a[3], .inv_std = a[4], .variance = {}, .dx = {a[5]}, .dgamma = {a[6]}, .dbeta = {a[7]}});
+      b.norm_train_backward(e, s, {.x = a[0], .y = {}, .dy = a[1], .gamma = a[2], .beta = {}, .mean = a[3], .inv_std = a[4], .variance = {}, .dx = {a[5]}, .dgamma = {a[6]}, .dbeta = {a[7]}});
     }).args = {in(r.size()), in(r.size()), wide_in(r.c), wide_in(r.c, -0.1, 0.1), wide_in(r.c, 0.5, 2), out(r.size()), wide_out(r.c), wide_out(r.c)};
     cases_.back().size = 4;
     add("norm_infer_backward", 0, r.rows, [s](Backend& b, Exec& e, const Buffers& a) {
-      b.norm_infer_backward(e, s, {.x = a[0], .y = {}, .dy = a[1], .gamma = a[2], .mean = a[3], .inv_std = {}, .variance = a[4], .dx = {a[5]}, .dgamma = {a[6]}, .dbeta = {a[7]}});
+      b.norm_infer_backward(e, s, {.x = a[0], .y = {}, .dy = a[1], .gamma = a[2], .beta = {}, .mean = a[3], .inv_std = {}, .variance = a[4], .dx = {a[5]}, .dgamma = {a[6]}, .dbeta = {a[7]}});
     }).args = {in(r.size()), in(r.size()), wide_in(r.c), wide_in(r.c, -0.1, 0.1), wide_in(r.c, 0.5, 2), out(r.size()), wide_out(r.c), wide_out(r.c)};
     cases_.back().size = 4;
   }

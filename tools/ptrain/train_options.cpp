@@ -37,7 +37,7 @@ void bind_training(Command& c, TrainOptions& o) {
   c.option("--freeze-until", o.freeze_until, "instead: unfreeze this Keras layer and all after it");
   c.option("--lr", o.lr, "learning rate of the head");
   c.option("--fine-tune-lr", o.fine_tune_lr, "learning rate of the fine-tuning");
-  c.option("--batch", o.batch, "images in a step");
+  c.option("--batch", o.batch, "images in a step; auto: 32, or what fits into memory")->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", kAutomatic}}));
   c.option("--augment", o.augment, "none, light, strong");
   c.option("--fine-tune-augment", o.fine_tune_augment, "the same for the fine-tuning (as --augment unless given)");
   c.option("--class-weights", o.class_weights, "auto (n / (classes · n_c)), none, or a number for each class: a,b");
@@ -61,7 +61,7 @@ void bind_training(Command& c, TrainOptions& o) {
   c.option("--plateau-factor", o.schedule.plateau_factor, "of plateau");
   c.option("--plateau-patience", o.schedule.plateau_patience, "of plateau");
   c.option("--image-size", o.image_size, "height and width of the net's input (0: its own, 224 or 299)");
-  c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32)");
+  c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32), auto: the fastest here, measured");
   c.option("--device", o.device, kDeviceHelp);
   c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
@@ -107,7 +107,7 @@ DType compute_type(const std::string& precision) {
   if (precision == "fp32") return DType::float32;
   if (precision == "bf16") return DType::bfloat16;
   if (precision == "fp16") return DType::float16;
-  fail(ErrorKind::usage, "--precision ", precision, ": known are fp32, bf16, fp16");
+  fail(ErrorKind::usage, "--precision ", precision, ": known are fp32, bf16, fp16, and for trainings auto");
 }
 
 DType compute_type(const std::string& precision, const Memory& memory) {

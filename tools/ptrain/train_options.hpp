@@ -1,6 +1,8 @@
 // defines: TrainOptions, the options that training commands share, and what becomes of them
 #pragma once
 
+#include <limits>
+
 #include "data/cache.hpp"
 #include "data/split.hpp"
 #include "tools/ptrain/cli.hpp"
@@ -16,6 +18,9 @@ struct DataOptions {
   std::string bad_images = "fail";
 };
 
+// --batch auto, until decide_automatic() has put a number there.
+inline constexpr int64_t kAutomatic = std::numeric_limits<int64_t>::min();
+
 struct TrainOptions {
   DataOptions data;
   std::string net = "mobilenet_v2", weights, out;
@@ -23,13 +28,13 @@ struct TrainOptions {
   double fine_tune_top = 0.3;
   std::string freeze_until;
   double lr = 1e-3, fine_tune_lr = 1e-5;
-  int64_t batch = 32;
+  int64_t batch = 32;  // or kAutomatic
   std::string augment = "light", fine_tune_augment;
   std::string class_weights = "auto", monitor = "val_loss";
   int64_t patience = 3;
   double min_delta = 0;
   std::string bn = "inference", positive;
-  bool resume = false;
+  bool resume = false, dry_run = false;
   double val_fraction = 0.15, fraction = 1;
   std::string split;
   std::vector<int64_t> dense = {256, 128};

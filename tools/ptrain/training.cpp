@@ -33,6 +33,12 @@ std::map<std::string, std::string> settings(const std::string& toml) {
 
 }  // namespace
 
+Say to_screen(bool quiet) {
+  return [quiet](const std::string& line) {
+    if (!quiet) std::fprintf(stderr, "%s\n", line.c_str());
+  };
+}
+
 void same_settings(const std::string& before, const std::string& now) {
   const auto old = settings(before);
   for (const auto& [key, value] : settings(now))

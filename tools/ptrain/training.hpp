@@ -6,6 +6,7 @@
 namespace ptrain::cli {
 
 using Say = std::function<void(const std::string&)>;  // one line for the user
+Say to_screen(bool quiet);                            // stderr, or nowhere
 
 // What a run was told when it began is what it goes on with. `before`, `now`: resolved.toml. Error{usage} names the option that differs.
 void same_settings(const std::string& before, const std::string& now);

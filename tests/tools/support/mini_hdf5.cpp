@@ -97,7 +97,7 @@ MiniHdf5::Array MiniHdf5::array(uint64_t header) const {
   return a;
 }
 
-MiniHdf5::Array MiniHdf5::dataset(const std::string& path) const {
+std::optional<uint64_t> MiniHdf5::find(const std::string& path) const {
   uint64_t at = root_;
   for (size_t begin = 0; begin <= path.size();) {
     const size_t end = std::min(path.find('/', begin), path.size());
@@ -105,11 +105,11 @@ MiniHdf5::Array MiniHdf5::dataset(const std::string& path) const {
     uint64_t next = kNone;
     for (const auto& [name, header] : members(at))
       if (name == part) next = header;
-    REQUIRE_THAT(next != kNone, "mini reader: no '", part, "'");
+    if (next == kNone) return {};
     at = next;
     begin = end + 1;
   }
-  return array(at);
+  return at;
 }
 
 std::vector<std::pair<uint64_t, uint64_t>> MiniHdf5::data_ranges() const {

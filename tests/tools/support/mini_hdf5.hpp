@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,7 +19,8 @@ class MiniHdf5 {
     std::vector<uint64_t> shape;
     std::span<const char> bytes;  // float32, little-endian
   };
-  Array dataset(const std::string& path) const;  // "Conv1/Conv1/kernel"
+  std::optional<uint64_t> find(const std::string& path) const;  // "Conv1/Conv1/kernel": the address of its header, when there is such a path
+  Array array(uint64_t header) const;
 
   // Where the numbers of all datasets lie, [begin, end); the rest of the file is metadata.
   std::vector<std::pair<uint64_t, uint64_t>> data_ranges() const;
@@ -29,7 +31,6 @@ class MiniHdf5 {
   // Calls `see(type, address of the body, size)` for each message of an object header.
   template <class See>
   void messages(uint64_t header, See&& see) const;
-  Array array(uint64_t header) const;
 
   std::span<const char> file_;
   uint64_t root_ = 0;

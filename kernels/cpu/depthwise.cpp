@@ -1,8 +1,9 @@
-// The frozen depthwise convolution: y = act(scale · depthwise(x, w) + shift [+ residual]).
+// The depthwise convolution, y = act(depthwise(x, w) + bias [+ residual]), and its frozen form with scale and shift folded in.
+#include "kernels/cpu/depthwise.hpp"
+
 #include <limits>
 
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/loops.hpp"
 #include "kernels/cpu/memory.hpp"
 #include "kernels/cpu/vec.hpp"
 
@@ -145,25 +146,32 @@ void CpuBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Bu
   DepthwiseShape one = f.conv;
   one.n = 1;
   REQUIRE_THAT(packed && packed->shape == one && packed->type == x.dtype, "depthwise_bn_act: the weights were packed for another convolution, type or device");
-  const DepthwiseShape& s = f.conv;
+  float* sums = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * e.threads() * one.c));
+  depthwise_rows(e, f.conv, {.x = x, .w = packed->weights(), .bias = packed->bias(), .act = f.act, .residual = f.residual ? residual : Buffer{}, .y = y, .sums = sums});
+}
+
+void depthwise_rows(Exec& e, const DepthwiseShape& s, const DepthwiseCall& call) {
   const int64_t p_count = s.p(), row_size = s.q() * s.c;
   const bool fast = s.r == 3 && s.s == 3 && s.c % kLanes == 0 && s.stride <= 2;
-  const int parts = part_count(e, s.n * p_count, row_size);
-  float* scratch = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * parts * s.c));
-  with_type(x.dtype, [&]<class T>(T) {
-    parallel(parts, s.n * p_count, [&](Part part) {
+  with_type(call.x.dtype, [&]<class T>(T) {
+    parallel(e, s.n * p_count, row_size, [&](Part part) {
       for (int64_t i = part.begin, count = 1; i < part.end; i += count) {
         const int64_t p = i % p_count;
         const Rows<T> rows{.s = s,
-                           .w = packed->weights(),
-                           .b = packed->bias(),
-                           .bounds = Bounds(f.act),
-                           .image = x.as<const T>() + i / p_count * s.h * s.w * s.c,
-                           .residual = f.residual ? residual.as<const T>() + i * row_size : nullptr,
-                           .y = y.as<T>() + i * row_size,
+                           .w = call.w,
+                           .b = call.bias,
+                           .bounds = Bounds(call.act),
+                           .image = call.x.as<const T>() + i / p_count * s.h * s.w * s.c,
+                           .residual = call.residual ? call.residual.as<const T>() + i * row_size : nullptr,
+                           .y = call.y.as<T>() + i * row_size,
                            .top = p * s.stride - s.pad_h};
+        if (call.from_memory)
+          for (int64_t ahead = 0; ahead < 2; ++ahead) {
+            prefetch_row(call.x.data, i / p_count * s.h + std::max<int64_t>(0, p * s.stride - s.pad_h + s.r + 1 + ahead), s.n * s.h, s.w * s.c * int64_t(sizeof(T)));
+            prefetch_row(call.y.data, i + 2 + ahead, s.n * p_count, row_size * int64_t(sizeof(T)));
+          }
         count = fast && s.stride == 1 && p + 1 < p_count && i + 1 < part.end ? 2 : 1;  // with stride 2 the windows of two rows share but one
-        if (!fast) row_any(rows, scratch + part.index * s.c);
+        if (!fast) row_any(rows, call.sums + part.index * s.c);
         else if (count == 2) rows_3x3<1, 2>(rows);
         else if (s.stride == 1) rows_3x3<1, 1>(rows);
         else rows_3x3<2, 1>(rows);
