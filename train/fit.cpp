@@ -81,12 +81,7 @@ void Fit::run(std::optional<Position> from, const WeightFileReader* state) {
 // The images go to the device when they fit beside the largest stage and an eighth of its memory, which the libraries may need to work in.
 void Fit::store_images() {
   if (model_.memory()->backend().is_host()) return;
-  int64_t needed = 0;
-  for (const StageOptions& stage : o_.stages) {
-    if (stage.epochs == 0) continue;
-    freeze(model_, stage, o_.bn);
-    needed = std::max(needed, memory_of_training(model_, workers_, o_, int64_t(data_.train.size() + data_.val.size())));
-  }
+  const int64_t needed = memory_of_training(model_, workers_, o_, int64_t(data_.train.size() + data_.val.size()));
   std::vector<int64_t> all = data_.train;
   all.insert(all.end(), data_.val.begin(), data_.val.end());
   const MemoryInfo memory = model_.memory()->backend().memory_info();
@@ -98,7 +93,7 @@ void Fit::store_images() {
 int64_t Fit::batch_that_fits() const {
   FitOptions smaller = o_;
   for (smaller.batch = o_.batch / 2; smaller.batch > 0; smaller.batch /= 2)
-    if (memory_of_training(model_, workers_, smaller, int64_t(data_.train.size() + data_.val.size())) < free_memory_ - free_memory_ / 8) break;
+    if (memory_of_stage(model_, workers_, smaller, int64_t(data_.train.size() + data_.val.size())) < free_memory_ - free_memory_ / 8) break;
   return smaller.batch;
 }
 
@@ -292,12 +287,22 @@ RunnerOptions runner_options(const Model& model, const FitOptions& o) {
   return {.shard = 1, .group = group, .batch_statistics = batch_statistics, .compute = o.compute};
 }
 
-int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& o, int64_t images) {
+int64_t memory_of_stage(Model& model, Workers& workers, const FitOptions& o, int64_t images) {
   BaseRunner runner(model, workers, runner_options(model, o));
   int64_t states = 0;  // and the gradients
   for (const Param& p : model.params.list())
     if (p.trainable()) states += p.shape.size() * 4 * (o.optimizer.states() + 1);
   return runner.planned_bytes(o.batch) + states + std::min(o.feature_budget, images * runner.border_bytes_per_image());
+}
+
+int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& o, int64_t images) {
+  int64_t most = 0;
+  for (const StageOptions& stage : o.stages) {
+    if (stage.epochs == 0) continue;
+    freeze(model, stage, o.bn);
+    most = std::max(most, memory_of_stage(model, workers, o, images));
+  }
+  return most;
 }
 
 metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,

@@ -62,6 +62,8 @@ RunnerOptions runner_options(const Model& model, const FitOptions& options);
 
 // Bytes of the device that a stage takes beside the model and the workspaces of the libraries: planned passes, what waits between them, the
 // optimizer's state, features of so many images where they are kept. The model must be frozen as in that stage.
+int64_t memory_of_stage(Model& model, Workers& workers, const FitOptions& options, int64_t images);
+// The most that any of the stages takes. Leaves the model frozen as in the last one.
 int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& options, int64_t images);
 
 // What the model says about images of the cache: probabilities at the model's temperature.

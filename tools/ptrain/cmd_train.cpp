@@ -63,7 +63,7 @@ class Train {
     all.insert(all.end(), val.begin(), val.end());
     const auto cache = fill_cache(o_, image_side(o_, o_.net), manifest, all, memory, threads_, [&](const std::string& line) { run.message(line); });
     const FitData data = fit_data(manifest, split, *cache);
-    run.message(str(forecast_memory(model, workers, fit_settings, cache->ram_bytes())));
+    run.message(describe_memory(model, workers, fit_settings, *cache));
 
     const Attributes extra{{"config", config_}, {"data_hash", data_hash(manifest, cache->indices(), cache->hashes())}, {"ptrain_version", version()}};
     Fit fit(model, workers, data, fit_settings, run, extra);
@@ -79,7 +79,7 @@ class Train {
     std::vector<int64_t> all = split.of(Part::train);
     for (const int64_t i : split.of(Part::val)) all.push_back(i);
     const auto cache = fill_cache(o_, image_side(o_, o_.net), manifest, all, model.memory(), threads_, say);
-    say(str(forecast_memory(model, workers, settings, cache->ram_bytes())));
+    say(describe_memory(model, workers, settings, *cache));
     forecast_time(model, workers, fit_data(manifest, split, *cache), settings, say);
     say(fmt::format("peak memory {} MiB", peak_memory_megabytes()));
   }

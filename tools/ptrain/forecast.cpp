@@ -4,6 +4,7 @@
 
 #include "layers/formula.hpp"
 #include "train/class_weights.hpp"
+#include "train/report/html.hpp"
 
 namespace ptrain::cli {
 namespace {
@@ -15,23 +16,18 @@ double seconds(F&& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-const char* name_of(DType t) { return t == DType::float16 ? "fp16" : t == DType::bfloat16 ? "bf16" : "fp32"; }
-
 double mebibytes(int64_t bytes) { return double(bytes) / (1 << 20); }
 
-// "2 h 05 min", "3 min 10 s"
-std::string duration(double s) {
-  const auto whole = int64_t(s + 0.5);
-  return whole >= 3600 ? fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60) : fmt::format("{} min {:02} s", whole / 60, whole % 60);
+int64_t memory_of_weights(const Model& model) {
+  int64_t bytes = 0;
+  for (const Param& p : model.params.list()) bytes += p.shape.size() * size_of(p.value.dtype());
+  return bytes;
 }
 
-}  // namespace
-
+// The fastest of the types that the device computes in: each runs the frozen base over some images, and float32 gives way to one that is
+// at least 5 % faster.
 std::string fastest_precision(Model& model, Workers& workers, const Say& say) {
   constexpr int64_t kImages = 8;
-  std::vector<DType> types{DType::float32};
-  for (const DType t : {DType::bfloat16, DType::float16})
-    if (model.memory()->backend().supports(t) && model.memory()->device().kind != DeviceKind::reference) types.push_back(t);
   const int64_t h = model.spec.height, w = model.spec.width;
   const std::vector<uint8_t> picture = formula_picture(h, w, "precision");
   const ImageSource source = shown_source(model, {}, [&](int64_t) { return Shown{{picture.data(), h, w, 3, {}}, {}}; });
@@ -39,7 +35,10 @@ std::string fastest_precision(Model& model, Workers& workers, const Say& say) {
   freeze(model, {.name = "", .cut = model.base_layers().size()}, BnMode::inference);
   std::string best, told;
   double least = 0;
-  for (const DType t : types) {
+  for (const char* name : {"fp32", "bf16", "fp16"}) {
+    const DType t = compute_type(name);
+    const bool slow = t != DType::float32 && model.memory()->device().kind == DeviceKind::reference;  // half precision is emulated there
+    if (slow || !model.memory()->backend().supports(t)) continue;
     set_precision(model, t);
     FitOptions options;
     options.compute = t, options.batch = kImages;
@@ -48,12 +47,23 @@ std::string fastest_precision(Model& model, Workers& workers, const Say& say) {
     predictor.logits(images, source);
     double time = seconds([&] { predictor.logits(images, source); });
     for (int i = 0; i < 2; ++i) time = std::min(time, seconds([&] { predictor.logits(images, source); }));
-    told += fmt::format("{}{} {:.1f}", told.empty() ? "" : ", ", name_of(t), double(kImages) / time);
-    if (best.empty() || time < 0.95 * least) best = name_of(t), least = time;
+    told += fmt::format("{}{} {:.1f}", told.empty() ? "" : ", ", name, double(kImages) / time);
+    if (best.empty() || time < 0.95 * least) best = name, least = time;
   }
   say("precision   " + best + ", the fastest of (images/s) " + told);
   return best;
 }
+
+// 32, halved until a training with it fits into the memory that is free, a quarter of which is left for images.
+int64_t fitting_batch(Model& model, Workers& workers, FitOptions o, const Say& say) {
+  const int64_t free = model.memory()->backend().memory_info().free;
+  o.batch = 32;
+  while (o.batch > 1 && memory_of_weights(model) + memory_of_training(model, workers, o, 0) > free - free / 4) o.batch /= 2;
+  say(fmt::format("batch       {}, with {:.0f} MiB of memory free", o.batch, mebibytes(free)));
+  return o.batch;
+}
+
+}  // namespace
 
 void decide_automatic(TrainOptions& o, const Say& say) {
   if (o.precision != "auto" && o.batch != kAutomatic) return;
@@ -68,33 +78,9 @@ void decide_automatic(TrainOptions& o, const Say& say) {
   o.batch = fitting_batch(model, workers, fit_options(o, model), say);
 }
 
-MemoryForecast forecast_memory(Model& model, Workers& workers, const FitOptions& o, int64_t images_bytes) {
-  MemoryForecast f{.images = images_bytes};
-  for (const StageOptions& stage : o.stages) {
-    if (stage.epochs == 0) continue;
-    freeze(model, stage, o.bn);
-    int64_t weights = 0;
-    for (const Param& p : model.params.list()) {
-      const int64_t bytes = p.shape.size() * size_of(DType::float32);
-      weights += bytes * (p.trainable() ? 1 + o.optimizer.states() : 1);
-    }
-    f.weights = std::max(f.weights, weights);
-    f.passes = std::max(f.passes, BaseRunner(model, workers, runner_options(model, o)).planned_bytes(o.batch));
-  }
-  return f;
-}
-
-std::string str(const MemoryForecast& f) {
-  return fmt::format("memory      about {:.0f} MiB: images {:.0f}, weights and optimizer {:.0f}, activations and gradients {:.0f}", mebibytes(f.total()), mebibytes(f.images), mebibytes(f.weights),
-                     mebibytes(f.passes));
-}
-
-int64_t fitting_batch(Model& model, Workers& workers, FitOptions o, const Say& say) {
-  const int64_t free = model.memory()->backend().memory_info().free;
-  o.batch = 32;
-  while (o.batch > 1 && forecast_memory(model, workers, o, free / 4).total() > free) o.batch /= 2;
-  say(fmt::format("batch       {}, with {:.0f} MiB of memory free", o.batch, mebibytes(free)));
-  return o.batch;
+std::string describe_memory(Model& model, Workers& workers, const FitOptions& o, const ImageCache& cache) {
+  const int64_t images = cache.ram_bytes(), weights = memory_of_weights(model), training = memory_of_training(model, workers, o, int64_t(cache.indices().size()));
+  return fmt::format("memory      about {:.0f} MiB: images {:.0f}, weights {:.0f}, training {:.0f}", mebibytes(images + weights + training), mebibytes(images), mebibytes(weights), mebibytes(training));
 }
 
 void forecast_time(Model& model, Workers& workers, const FitData& data, const FitOptions& o, const Say& say) {
@@ -119,7 +105,7 @@ void forecast_time(Model& model, Workers& workers, const FitData& data, const Fi
     const double one = seconds([&] { predictor.logits(some, plain_source(model, data.cache)); }) / double(some.size());
     const double epoch = step * double(steps) + one * double(data.val.size());
     say(fmt::format("stage '{}': {} numbers are trained, {} steps of {} images in an epoch, {:.3f} s a step; an epoch {}, {} epochs {} at most", stage.name, model.params.count(true), steps, o.batch, step,
-                    duration(epoch), stage.epochs, duration(epoch * double(stage.epochs))));
+                    report::duration(epoch), stage.epochs, report::duration(epoch * double(stage.epochs))));
   }
   say("nothing was written: --dry-run");
 }
