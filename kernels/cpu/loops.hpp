@@ -23,15 +23,21 @@ decltype(auto) with_flag(bool flag, F&& f) {
   return flag ? f(std::true_type{}) : f(std::false_type{});
 }
 
-// Activations (their values: vec.hpp), and whether the gradient passes where the output is y.
+// Activations (their values: vec.hpp), and whether the gradient passes where the output is y, a float or a Vec.
 struct Linear {
   static bool passes(float) { return true; }
 };
 struct Relu {
-  static bool passes(float y) { return y > 0; }
+  template <class V>
+  static auto passes(V y) {
+    return y > 0;
+  }
 };
 struct Relu6 {
-  static bool passes(float y) { return (y > 0) & (y < 6); }
+  template <class V>
+  static auto passes(V y) {
+    return (y > 0) & (y < 6);
+  }
 };
 
 template <class F>

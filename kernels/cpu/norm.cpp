@@ -42,9 +42,7 @@ struct Gradients {
     const int64_t i = row * c + at;
     const Vec d = load(dy + i, lanes);
     if constexpr (std::is_same_v<A, Linear>) return d;
-    const Vec out = y ? load(y + i, lanes) : affine(load(x + i, lanes), at, lanes);
-    if constexpr (std::is_same_v<A, Relu6>) return (out > 0) & (out < 6) ? d : Vec{};
-    return out > 0 ? d : Vec{};
+    else return A::passes(y ? load(y + i, lanes) : affine(load(x + i, lanes), at, lanes)) ? d : Vec{};
   }
   int64_t c;
   const T *x, *dy, *y;
