@@ -22,6 +22,16 @@ void make_parts(const fs::path& dir, size_t train, size_t test) {
     }
 }
 
+// A split.csv that takes the images of the test part for validation.
+std::string split_validating_on_test(const fs::path& data) {
+  std::string split = "file,label,patient,part\n";
+  for (const char* part : {"train", "test"})
+    for (const char* label : {"NORMAL", "PNEUMONIA"})
+      for (const auto& file : fs::directory_iterator(data / part / label))
+        split += concat(part, "/", label, "/", file.path().filename().string(), ",", label, ",", file.path().stem().string(), ",", std::string(part) == "test" ? "val" : "train", "\n");
+  return split;
+}
+
 nlohmann::json json_of(const fs::path& path) { return nlohmann::json::parse(read_file(path)); }
 size_t lines(const fs::path& path) {
   const std::string text = read_file(path);
@@ -188,12 +198,7 @@ TEST_CASE("a planted duplicate and a patient in two parts and a test folder for 
   fs::remove(train / (patient.substr(0, patient.rfind('_')) + "_99999.jpeg"));
 
   // A split that takes test images for validation.
-  std::string split = "file,label,patient,part\n";
-  for (const char* part : {"train", "test"})
-    for (const char* label : {"NORMAL", "PNEUMONIA"})
-      for (const auto& file : fs::directory_iterator(temp / "data" / part / label))
-        split += concat(part, "/", label, "/", file.path().filename().string(), ",", label, ",", file.path().stem().string(), ",", std::string(part) == "test" ? "val" : "train", "\n");
-  write_file(temp / "split.csv", split);
+  write_file(temp / "split.csv", split_validating_on_test(temp / "data"));
   refused(run_ptrain(quick_training(temp / "data", temp / "run5", {"--split", (temp / "split.csv").string()})), 7, "test part");
   refused(run_ptrain({"check", data, "--split", (temp / "split.csv").string()}), 7, "test part");
   for (const char* command : {"compare", "experiment"})
@@ -243,12 +248,7 @@ TEST_CASE("fine-tuning refuses a test part that is in training or that the model
   CHECK(loud.err.find("WARNING: --override-lock") != std::string::npos);
 
   // The test folder as validation.
-  std::string split = "file,label,patient,part\n";
-  for (const char* part : {"train", "test"})
-    for (const char* label : {"NORMAL", "PNEUMONIA"})
-      for (const auto& file : fs::directory_iterator(temp / "data" / part / label))
-        split += concat(part, "/", label, "/", file.path().filename().string(), ",", label, ",", file.path().stem().string(), ",", std::string(part) == "test" ? "val" : "train", "\n");
-  write_file(temp / "split.csv", split);
+  write_file(temp / "split.csv", split_validating_on_test(temp / "data"));
   refused(tune(temp / "data", "e", {"--split", (temp / "split.csv").string(), "--override-lock"}), 7, "test part");
 }
 
