@@ -94,7 +94,7 @@ struct Dataset {
   Shape shape;       // at most four dimensions
   Element element;   // as stored; the byte order does not matter
   int64_t chunk_rows = 0;  // of the first dimension; 0 when it is not chunked
-  uint64_t offset = 0;     // of contiguous data in the file
+  std::optional<uint64_t> offset = {};  // of contiguous data in the file
 };
 // Refuses external and virtual storage, foreign filters, and shapes that declare more than the file stores.
 Dataset open_dataset(Handle dataset, const std::string& name);

@@ -172,7 +172,7 @@ Dataset open_dataset(Handle dataset, const std::string& name) {
       check_storage(H5Dget_storage_size(dataset));
       const haddr_t offset = H5Dget_offset(dataset);
       if (offset == HADDR_UNDEF && declared > 0) check_storage(0);
-      d.offset = uint64_t(offset);
+      if (offset != HADDR_UNDEF) d.offset = uint64_t(offset);
       break;
     }
     case H5D_COMPACT: check_storage(H5Dget_storage_size(dataset)); break;

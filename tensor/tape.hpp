@@ -57,6 +57,7 @@ class Saved {
   explicit Saved(Tensor kept) : kept_(std::move(kept)) {}
   explicit Saved(std::shared_ptr<const Recipe> recipe) : recipe_(std::move(recipe)) {}
   Tensor get(Context& c) const { return recipe_ ? (*recipe_)(c) : kept_; }
+  bool is_remade() const { return recipe_ != nullptr; }
 
  private:
   Tensor kept_;

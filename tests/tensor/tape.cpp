@@ -107,6 +107,42 @@ TEST_CASE("the output of a batch norm in training is made anew instead of kept")
   CHECK(close(pass.tape.grad(x).to_doubles(), of_x));
 }
 
+TEST_CASE("the sums of a chain of residual blocks are made anew instead of kept") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Shape shape{2, 6, 6, 4};
+  const BatchNorm bn{.gamma = pass.random({4}), .beta = pass.random({4}), .moving_mean = pass.random({4}), .moving_variance = pass.random({4})};
+  const Tensor x = pass.random(shape), w1 = pass.random({1, 1, 4, 4}), w2 = pass.random({1, 1, 4, 4}), w3 = pass.random({1, 1, 4, 1}), seed = pass.random({2, 6, 6, 1});
+  const std::vector<Tensor> watched{x, bn.gamma, bn.beta, w1, w2, w3};
+  const auto gradients = [&](bool keep) {
+    pass.tape.clear();
+    for (const Tensor& t : watched) pass.tape.watch(t);
+    // A copy has no recipe, so whoever comes next keeps it.
+    const auto kept = [&](const Tensor& t) {
+      if (!keep) return t;
+      const Tensor copy = c.like(t);
+      c.backend.copy(c.exec, t.buffer(), copy.buffer());
+      pass.tape.record({t}, copy, [t = Ref(t)](Context& b, const Tensor& dy) { b.tape.pass(b, t, dy); });
+      return copy;
+    };
+    std::vector<Tensor> sums{kept(norm_train(c, x, bn))};
+    for (const Tensor& w : {w1, w2}) sums.push_back(kept(add(c, sums.back(), kept(norm_train(c, conv(c, sums.back(), w, {}), bn)), Act::relu)));
+    const Tensor y = conv(c, sums.back(), w3, {});
+    for (const Tensor& sum : sums) CHECK(sum.is_sole_owner() == !keep);  // the tape holds it or not
+    sums.clear();
+    pass.tape.backward(c, y, seed);
+    std::vector<double> all;
+    for (const Tensor& t : watched)
+      for (const double g : pass.tape.grad(t).to_doubles()) all.push_back(g);
+    return all;
+  };
+  const std::vector<double> remade = gradients(false), held = gradients(true);
+  double far = 0, largest = 0;
+  for (size_t i = 0; i < held.size(); ++i) far = std::max(far, std::abs(held[i] - remade.at(i))), largest = std::max(largest, std::abs(held[i]));
+  CHECK(largest > 1e-3);
+  CHECK(far < 1e-11 * largest);
+}
+
 TEST_CASE("a branch that the loss does not depend on costs nothing") {
   ReferencePass pass;
   Context c = pass.context();

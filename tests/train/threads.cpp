@@ -1,4 +1,8 @@
 // What a training computes does not depend on how many threads compute it.
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
 #include "layers/formula.hpp"
 #include "layers/initialize.hpp"
 #include "tests/support/support.hpp"
@@ -9,39 +13,68 @@ using namespace ptrain::test;
 
 namespace {
 
-constexpr int64_t kSide = 64, kImages = 14;
+constexpr int64_t kImages = 14;
+
+// A training of MobileNetV2 on formula images.
+class Training {
+ public:
+  Training(size_t cut, int threads, BnMode bn, int64_t side)
+      : side_(side),
+        images_(formula_input(kImages, side, side)),
+        memory_(open_device({DeviceKind::cpu})),
+        model_({.net = "mobilenet_v2", .height = side, .width = side, .classes = {"a", "b"}}, memory_),
+        workers_(memory_->shared_backend(), threads) {
+    formula_weights(model_.params, "MobileNetV2");
+    freeze(model_, {.name = "", .cut = std::min(cut, model_.base_layers().size())}, bn);
+    stepper_ = std::make_unique<Stepper>(model_, workers_, StepperOptions{.runner = {.shard = 1, .group = 2}, .rule = {}, .class_weights = {1.5f, 0.75f}, .seed = 7});
+  }
+  void prepare(int64_t first, int64_t count) {
+    StepInput input{.images = {}, .labels = {}, .epoch = 3};
+    for (int64_t i = first; i < first + count; ++i) input.images.push_back(i), input.labels.push_back(int32_t(i % 3 == 0));
+    stepper_->prepare(std::move(input), [this](std::span<const int64_t> which, Context& c, Buffer x) {
+      const int64_t size = side_ * side_ * 3;
+      for (size_t i = 0; i < which.size(); ++i)
+        if (c.backend.is_host()) c.backend.upload(c.exec, images_.data() + which[i] * size, x.slice(int64_t(i) * size, size));
+    });
+  }
+  void step() { stepper_->step(1e-3); }
+  const Params& params() const { return model_.params; }
+
+ private:
+  int64_t side_;
+  std::vector<float> images_;
+  std::shared_ptr<Memory> memory_;
+  Model model_;
+  Workers workers_;
+  std::unique_ptr<Stepper> stepper_;
+};
 
 // The weights after three steps of 6, 6 and 2 images.
 std::vector<double> trained(size_t cut, int threads, BnMode bn = BnMode::inference) {
-  const std::shared_ptr<Memory> memory = open_device({DeviceKind::cpu});
-  Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .classes = {"a", "b"}}, memory);
-  formula_weights(model.params, "MobileNetV2");
-  freeze(model, {.name = "", .cut = std::min(cut, model.base_layers().size())}, bn);
-  const std::vector<float> images = formula_input(kImages, kSide, kSide);
-  const ImageSource source = [&](std::span<const int64_t> which, Context& c, Buffer x) {
-    const int64_t size = kSide * kSide * 3;
-    for (size_t i = 0; i < which.size(); ++i)
-      if (c.backend.is_host()) c.backend.upload(c.exec, images.data() + which[i] * size, x.slice(int64_t(i) * size, size));
-  };
-  Workers workers(memory->shared_backend(), threads);
-  Stepper stepper(model, workers, {.runner = {.shard = 1, .group = 2}, .rule = {}, .class_weights = {1.5f, 0.75f}, .seed = 7});
-  const auto prepare = [&](int64_t first, int64_t count) {
-    StepInput input{.images = {}, .labels = {}, .epoch = 3};
-    for (int64_t i = first; i < first + count; ++i) input.images.push_back(i), input.labels.push_back(int32_t(i % 3 == 0));
-    stepper.prepare(std::move(input), source);
-  };
-  prepare(0, 6);
-  prepare(6, 6);  // under way while the first one trains
-  stepper.step(1e-3);
-  prepare(12, 2);
-  stepper.step(1e-3);
-  stepper.step(1e-3);
+  Training training(cut, threads, bn, 64);
+  training.prepare(0, 6);
+  training.prepare(6, 6);  // under way while the first one trains
+  training.step();
+  training.prepare(12, 2);
+  training.step();
+  training.step();
   std::vector<double> all;
-  for (const Param& p : model.params.list()) {
+  for (const Param& p : training.params().list()) {
     const std::vector<double> v = p.value.to_doubles();
     all.insert(all.end(), v.begin(), v.end());
   }
   return all;
+}
+
+// Seconds in which the threads of this process ran, or would have run had no other process had the processor (Linux: schedstat).
+double ready_seconds() {
+  double sum = 0;
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    double ran = 0, waited = 0;
+    std::ifstream(task.path() / "schedstat") >> ran >> waited;
+    sum += 1e-9 * (ran + waited);
+  }
+  return sum;
 }
 
 }  // namespace
@@ -55,6 +88,24 @@ TEST_CASE("fine-tuning gives the same bytes for 1 2 3 and 8 threads") {
   const std::vector<double> one = trained(107, 1), frozen = trained(1000, 1);
   CHECK(one != frozen);
   for (const int threads : {2, 3, 8}) CHECK(trained(107, threads) == one);
+}
+
+TEST_CASE("two threads are both at work in a frozen base and in fine-tuning") {
+  if (std::ifstream file("/proc/self/schedstat"); !file) return skip("busy threads", "this system does not count the time of threads");
+  for (const size_t cut : {size_t(1000), size_t(107)}) {
+    Training training(cut, 2, BnMode::inference, 160);
+    training.prepare(0, kImages);
+    training.prepare(0, kImages);
+    training.step();
+    const double began = ready_seconds();
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 8; ++i) training.prepare(0, kImages), training.step();
+    const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double busy = (ready_seconds() - began) / wall;
+    INFO("cut ", cut, ": ", busy, " of 2 threads");
+    CHECK(busy >= 1.7);
+    training.step();
+  }
 }
 
 TEST_CASE("freezing the batch norms as well leaves them as they were") {

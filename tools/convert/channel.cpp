@@ -37,6 +37,16 @@ bool all_finite(std::span<const float> values) {
   return bad == 0;
 }
 
+std::string Place::to_bytes() const { return std::string(reinterpret_cast<const char*>(&offset), sizeof offset) + name; }
+
+Place Place::from_bytes(const std::vector<char>& bytes) {
+  Place p{};
+  if (bytes.size() < sizeof p.offset) fail(ErrorKind::weights, "the reader sent no place of a tensor");
+  std::memcpy(&p.offset, bytes.data(), sizeof p.offset);
+  p.name.assign(bytes.begin() + sizeof p.offset, bytes.end());
+  return p;
+}
+
 void FrameWriter::send(FrameType type, const void* data, size_t size) {
   const Header header{uint32_t(type), 0, size};
   write_all(fd_, &header, sizeof header);
@@ -67,7 +77,7 @@ bool FrameReader::next() {
   if (!read_all(&header, sizeof header)) return false;
   type_ = FrameType(header.type);
   const size_t limit = type_ == FrameType::rows ? max_rows_ : kMaxTextFrame;
-  if (header.type < uint32_t(FrameType::plan) || header.type > uint32_t(FrameType::refusal) || header.size > limit)
+  if (header.type < uint32_t(FrameType::plan) || header.type > uint32_t(FrameType::place) || header.size > limit)
     fail(ErrorKind::weights, "the reader sent something that makes no sense");
   data_.resize(header.size);
   return read_all(data_.data(), data_.size());

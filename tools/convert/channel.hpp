@@ -9,9 +9,19 @@
 
 namespace ptrain::convert {
 
-// The sequence: plan, then for each of its tensors one tensor frame (a line that names it) and rows frames (float32) until it is full,
-// then done. Instead of any of them: refusal (the text for the user).
-enum class FrameType : uint32_t { plan = 1, tensor, rows, done, refusal };
+// The sequence: plan, then for each of its tensors one tensor frame (a line that names it) and its values, then done. Instead of any of
+// them: refusal (the text for the user). The values are rows frames (float32) until the tensor is full, or one place frame, when the file
+// holds them as they are wanted: then the parent reads the bytes itself, and half a gigabyte need not go through the pipe.
+enum class FrameType : uint32_t { plan = 1, tensor, rows, done, refusal, place };
+
+// Where float32 values lie in the file that the child reads, little-endian, row after row.
+struct Place {
+  uint64_t offset;
+  std::string name;  // of the dataset, for messages
+
+  std::string to_bytes() const;
+  static Place from_bytes(const std::vector<char>& bytes);  // Error{weights} when it is none
+};
 
 constexpr size_t kMaxTextFrame = 64 << 20,
                  kRowsBytes = 4 << 20;  // rows frames hold at least one row, and no more than this unless one row is larger

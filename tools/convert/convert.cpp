@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "layers/weight_file.hpp"
 #include "nets/nets.hpp"
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 using Clock = FrameReader::Clock;
 
 constexpr uint64_t kMiB = 1 << 20;
+constexpr int64_t kCopyBytes = 512 << 10;
 
 class File {
  public:
@@ -70,13 +72,25 @@ SandboxLimits limits_for(int64_t bytes, bool zipped) {
           .cpu_seconds_max = slow * 240};
 }
 
+void read_at(int fd, std::span<float> values, uint64_t offset, const std::string& what) {
+  auto* to = reinterpret_cast<char*>(values.data());
+  for (size_t left = values.size_bytes(); left > 0;) {
+    const ssize_t got = offset > uint64_t(std::numeric_limits<off_t>::max()) ? 0 : pread(fd, to, left, off_t(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(ErrorKind::weights, "reading '", what, "': ", std::strerror(errno));
+    if (got == 0) fail(ErrorKind::weights, "the file ends within '", what, "'");
+    to += got, left -= size_t(got), offset += uint64_t(got);
+  }
+}
+
 // The parent's side of one conversion: takes frames and trusts none of them.
 class Receiver {
  public:
-  Receiver(const ConvertOptions& options, const std::vector<NetLayout>& layouts, Sandbox& child)
+  Receiver(const ConvertOptions& options, const std::vector<NetLayout>& layouts, Sandbox& child, int hdf5_file)
       : options_(options),
         layouts_(layouts),
         child_(child),
+        hdf5_file_(hdf5_file),
         frames_(child.pipe(), Clock::now() + std::chrono::seconds(kSanitized ? 600 : 60)) {}
 
   Plan plan() {
@@ -97,24 +111,45 @@ class Receiver {
     if (to) to->begin_weight(t.layer, t.weight, t.shape);
     const int64_t rows = t.shape.rank() > 0 ? t.shape[0] : 1, row = t.shape.size() / rows;
     frames_.allow_rows(std::max<size_t>(kRowsBytes, size_t(row) * sizeof(float)));
-    for (int64_t got = 0; got < t.shape.size();) {
-      expect(FrameType::rows);
+    for (int64_t got = 0; got < t.shape.size(); got += int64_t(values_.size())) {
+      next();
+      if (got == 0 && frames_.type() == FrameType::place) return copy(rows, row, to);
+      check_type(FrameType::rows);
       const std::vector<char>& data = frames_.data();
       const auto count = int64_t(data.size() / sizeof(float));
       if (count == 0 || data.size() % sizeof(float) != 0 || count % row != 0 || count > t.shape.size() - got)
         fail(ErrorKind::weights, "the reader sent no whole rows of ", wanted);
       values_.resize(size_t(count));
       std::memcpy(values_.data(), data.data(), data.size());
-      if (!all_finite(values_)) fail(ErrorKind::weights, "the reader sent a number that is not finite in ", wanted);
-      if (to) to->rows(values_);
-      got += count;
+      take(wanted, to);
     }
   }
 
   void done() { expect(FrameType::done); }
 
  private:
+  // The tensor's bytes lie in the file as they are wanted: piece by piece, so that they stay in the processor's cache.
+  void copy(int64_t rows, int64_t row, WeightFileWriter* to) {
+    const Place place = Place::from_bytes(frames_.data());
+    const int64_t step = std::max<int64_t>(1, kCopyBytes / (row * int64_t(sizeof(float))));
+    for (int64_t first = 0; first < rows; first += step) {
+      values_.resize(size_t(std::min(step, rows - first) * row));
+      read_at(hdf5_file_, values_, place.offset + uint64_t(first * row) * sizeof(float), place.name);
+      take(place.name, to);
+    }
+  }
+
+  void take(const std::string& name, WeightFileWriter* to) {
+    if (!all_finite(values_)) fail(ErrorKind::weights, "'", name, "' holds a number that is not finite (NaN or infinity)");
+    if (to) to->rows(values_);
+  }
+
   void expect(FrameType type) {
+    next();
+    check_type(type);
+  }
+
+  void next() {
     if (!frames_.next()) {
       const bool late = frames_.late();
       const std::string why = child_.finish(late);
@@ -123,12 +158,16 @@ class Receiver {
                                              : "refused: " + why);
     }
     if (frames_.type() == FrameType::refusal) fail(ErrorKind::weights, frames_.text());
+  }
+
+  void check_type(FrameType type) const {
     if (frames_.type() != type) fail(ErrorKind::weights, "the reader sent something out of order");
   }
 
   const ConvertOptions& options_;
   const std::vector<NetLayout>& layouts_;
   Sandbox& child_;
+  const int hdf5_file_;
   FrameReader frames_;
   std::vector<PlanTensor> tensors_;
   std::vector<float> values_;
@@ -192,7 +231,7 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
                               .options = {.asked_net = asked, .allow_unused = options.allow_unused}};
     Sandbox child(limits_for(r.input_bytes, zipped), {int(input), zipped ? int(scratch) : int(input)},
                   [&](int pipe) { read_stranger(request, layouts, pipe); });
-    Receiver from(options, layouts, child);
+    Receiver from(options, layouts, child, zipped ? scratch : input);
     r.plan = from.plan();
     const NetLayout& net = layout_of(r.plan, layouts);
     r.keras_net = net.keras_net, r.base_tensors = net.tensors.size(), r.tensors = from.tensors().size(), r.seccomp = has_seccomp();

@@ -37,7 +37,7 @@ class Hash {
 FileHasher::FileHasher(int fd, bool md5)
     : thread_([this, fd, md5](const std::stop_token& stop) {
         Hash sha(EVP_sha256()), old(EVP_md5());
-        std::vector<char> buffer(1 << 20);
+        std::vector<char> buffer(256 << 10);  // stays in the processor's cache
         for (off_t at = 0; !stop.stop_requested();) {
           const ssize_t got = pread(fd, buffer.data(), buffer.size(), at);
           if (got < 0 && errno == EINTR) continue;

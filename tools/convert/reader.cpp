@@ -28,6 +28,7 @@ class TensorSender {
     const int64_t element = from.bfloat16 ? 2 : d.element == hdf5::Element::float16 ? 2 : d.element == hdf5::Element::float64 ? 8 : 4;
     if (d.chunk_rows > 0) hdf5::check_chunks(d.handle, from.path, d.shape, element, file_bytes_);
     out_.send(FrameType::tensor, r.to.layer + "/" + r.to.weight + " " + str(r.to.shape));
+    if (as_wanted(d, r)) return out_.send(FrameType::place, Place{*d.offset, from.path}.to_bytes());
     const int64_t rows = d.shape.rank() > 0 ? d.shape[0] : 1, row = d.shape.size() / rows;
     int64_t step = std::max<int64_t>(1, int64_t(kRowsBytes) / (row * 4));
     if (d.chunk_rows > 0) step = (step + d.chunk_rows - 1) / d.chunk_rows * d.chunk_rows;  // no chunk is unpacked twice
@@ -41,6 +42,11 @@ class TensorSender {
   }
 
  private:
+  static bool as_wanted(const hdf5::Dataset& d, const Route& r) {
+    const hdf5::Handle type(H5Dget_type(d.handle), H5Tclose);
+    return std::endian::native == std::endian::little && d.offset && !r.add_zeros && H5Tequal(type, H5T_IEEE_F32LE) > 0;
+  }
+
   void read(const hdf5::Dataset& d, const SourceTensor& from, int64_t first, int64_t count, int64_t size) {
     values_.resize(size_t(size));
     if (!from.bfloat16) return hdf5::read_rows(d, from.path, first, count, H5T_NATIVE_FLOAT, values_.data());
