@@ -25,7 +25,7 @@ void convert_dialects_of(const std::string& net) {
     CHECK(report.plan.top == top);
     CHECK(report.base_tensors == std::stoul(r.at("base_tensors")));
     CHECK(report.plan.unused.empty());
-    CHECK(report.input.sha256 == r.at("raw_sha256"));
+    CHECK(report.input_sha256 == r.at("raw_sha256"));
     CHECK(report.input_bytes == std::stoll(r.at("raw_bytes")));
     const bool named = r.at("dialect").starts_with("official");
     const bool v02 = r.at("dialect").find("v0.2") != std::string::npos;

@@ -1,5 +1,6 @@
 // Good files, changed in one way: what must still be read, and what must be refused and why.
 #include <cstring>
+#include <fstream>
 #include <limits>
 
 #include "tests/tools/support/convert_support.hpp"
@@ -122,6 +123,17 @@ TEST_CASE("every way of storing floats is read") {
           rewrite(file, "/Conv_1/Conv_1/kernel", H5T_IEEE_F32LE, chunked({1, 1, 100, 300}, true));
           rewrite(file, "/block_16_project/block_16_project/kernel", H5T_IEEE_F64LE, chunked({1, 1, 960, 320}, true));
         }) == "");
+}
+
+TEST_CASE("a file whose HDF5 part begins after a user block is read in the right place") {
+  NEEDS_GOLDENS("dialects");
+  const TempDir dir;
+  const fs::path plain = unpack("dialects", kTree, dir), moved = dir / "moved.weights.h5", out = dir / "converted.model";
+  for (const size_t block : {512, 2048}) {
+    std::ofstream(moved, std::ios::binary) << std::string(block, ' ') << read_file(plain);
+    CHECK(refusal_of(moved, out) == "");
+    CHECK(check_constants(out, "MobileNetV2", false, 0) == "");
+  }
 }
 
 TEST_CASE("numbers that are not finite are refused") {

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "kernels/error.hpp"
 #include "tests/support/support.hpp"
 #include "tools/convert/channel.hpp"
 
@@ -131,6 +132,14 @@ TEST_CASE("frames: nonsense from the child is an error") {
   CHECK(!slow.next());
   CHECK(slow.late());
   close(ends[0]), close(ends[1]);
+}
+
+TEST_CASE("frames: the place of a tensor") {
+  const std::string bytes = Place{uint64_t(1) << 40, "layers/conv2d/vars/0"}.to_bytes();
+  const Place p = Place::from_bytes({bytes.begin(), bytes.end()});
+  CHECK(p.offset == uint64_t(1) << 40);
+  CHECK(p.name == "layers/conv2d/vars/0");
+  CHECK_THROWS_AS(Place::from_bytes(std::vector<char>(7)), Error);
 }
 
 TEST_CASE("frames: only finite numbers are finite") {

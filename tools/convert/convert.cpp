@@ -11,6 +11,7 @@
 #include "layers/weight_file.hpp"
 #include "nets/nets.hpp"
 #include "tools/convert/channel.hpp"
+#include "tools/convert/digest.hpp"
 #include "tools/convert/keras_zip.hpp"
 #include "nets/official_files.hpp"
 #include "tools/convert/reader.hpp"
@@ -208,11 +209,11 @@ bool is_part(const fs::path& file) {
          name.find_first_not_of("0123456789", name.size() - kEnd.size() - 5) == name.size() - kEnd.size();
 }
 
-Digest hash_open_file(int fd, int64_t& bytes) {
+std::string sha256_of(int fd, int64_t& bytes) {
   struct stat status {};
   fstat(fd, &status);
   bytes = status.st_size;
-  return FileHasher(fd, false).wait();
+  return FileHasher(fd, FileHasher::Kind::sha256).wait();
 }
 
 }  // namespace
@@ -231,11 +232,13 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
                               .options = {.asked_net = asked, .allow_unused = options.allow_unused}};
     Sandbox child(limits_for(r.input_bytes, zipped), {int(input), zipped ? int(scratch) : int(input)},
                   [&](int pipe) { read_stranger(request, layouts, pipe); });
+    FileHasher sha256(input, FileHasher::Kind::sha256);
     Receiver from(options, layouts, child, zipped ? scratch : input);
     r.plan = from.plan();
     const NetLayout& net = layout_of(r.plan, layouts);
     r.keras_net = net.keras_net, r.base_tensors = net.tensors.size(), r.tensors = from.tensors().size(), r.seccomp = has_seccomp();
-    FileHasher input_hash(input, r.plan.old_names && may_be_official(net.keras_net, net.top, r.input_bytes));
+    std::optional<FileHasher> md5;
+    if (r.plan.old_names && may_be_official(net.keras_net, net.top, r.input_bytes)) md5.emplace(input, FileHasher::Kind::md5);
 
     std::optional<WeightFileWriter> writer;
     if (!options.out.empty()) writer.emplace(options.out);
@@ -246,11 +249,12 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     }
     from.done();
     child.finish(true);
-    r.input = input_hash.wait();
-    r.official = match_official(net.keras_net, net.top, r.input.md5, r.input_bytes);
+    r.input_sha256 = sha256.wait();
+    if (md5) r.input_md5 = md5->wait();
+    r.official = match_official(net.keras_net, net.top, r.input_md5, r.input_bytes);
     if (writer) {
-      writer->attribute("converted_sha256", r.input.sha256);
-      writer->commit([&](int fd) { r.output = hash_open_file(fd, r.output_bytes); });
+      writer->attribute("converted_sha256", r.input_sha256);
+      writer->commit([&](int fd) { r.output_sha256 = sha256_of(fd, r.output_bytes); });
     }
     return r;
   } catch (const Error& e) {

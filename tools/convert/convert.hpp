@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "tools/convert/digest.hpp"
 #include "tools/convert/plan.hpp"
 
 namespace ptrain::convert {
@@ -25,7 +24,7 @@ struct ConvertReport {
   size_t tensors = 0, base_tensors = 0;
   int64_t parameters = 0;
   int64_t input_bytes = 0, output_bytes = 0;
-  Digest input, output;
+  std::string input_sha256, input_md5, output_sha256;  // hexadecimal; MD5 only when it may be a published file
   std::string official;
   bool seccomp = false;
 };

@@ -34,24 +34,22 @@ class Hash {
 
 }  // namespace
 
-FileHasher::FileHasher(int fd, bool md5)
-    : thread_([this, fd, md5](const std::stop_token& stop) {
-        Hash sha(EVP_sha256()), old(EVP_md5());
+FileHasher::FileHasher(int fd, Kind kind)
+    : thread_([this, fd, kind](const std::stop_token& stop) {
+        Hash hash(kind == Kind::md5 ? EVP_md5() : EVP_sha256());
         std::vector<char> buffer(256 << 10);  // stays in the processor's cache
         for (off_t at = 0; !stop.stop_requested();) {
           const ssize_t got = pread(fd, buffer.data(), buffer.size(), at);
           if (got < 0 && errno == EINTR) continue;
           if (got < 0) error_ = std::strerror(errno);
           if (got <= 0) break;
-          sha.add(buffer.data(), size_t(got));
-          if (md5) old.add(buffer.data(), size_t(got));
+          hash.add(buffer.data(), size_t(got));
           at += got;
         }
-        digest_.sha256 = sha.hex();
-        if (md5) digest_.md5 = old.hex();
+        digest_ = hash.hex();
       }) {}
 
-Digest FileHasher::wait() {
+std::string FileHasher::wait() {
   thread_.join();
   if (!error_.empty()) fail(ErrorKind::weights, "hashing: ", error_);
   return digest_;

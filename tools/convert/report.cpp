@@ -37,9 +37,9 @@ std::string report_text(const ConvertOptions& o, const ConvertReport& r) {
   if (r.plan.head) line("head", head_text(*r.plan.head) + fmt::format(" ({} tensors)", r.tensors - r.base_tensors));
   line("parameters", fmt::format(fmt::runtime("{}"), r.parameters));
   line("official", r.official);
-  line("input", fmt::format("{} bytes, SHA-256 {}", r.input_bytes, r.input.sha256));
+  line("input", fmt::format("{} bytes, SHA-256 {}", r.input_bytes, r.input_sha256));
   if (o.out.empty()) line("output", "none (--check)");
-  else line("output", fmt::format("{}, {} bytes, SHA-256 {}", o.out.string(), r.output_bytes, r.output.sha256));
+  else line("output", fmt::format("{}, {} bytes, SHA-256 {}", o.out.string(), r.output_bytes, r.output_sha256));
   for (const std::string& u : r.plan.unused) line("unused", u);
   for (const std::string& n : r.plan.notes) line("note", n);
   if (!r.seccomp) line("note", "this kernel has no seccomp: the file was read under resource limits alone");
@@ -60,13 +60,13 @@ nlohmann::json report_json(const ConvertOptions& o, const ConvertReport& r) {
        {{"found", r.base_tensors}, {"expected", r.base_tensors}, {"head", r.tensors - r.base_tensors}, {"unused", r.plan.unused.size()}}},
       {"parameters", r.parameters},
       {"official", r.official},
-      {"input", {{"bytes", r.input_bytes}, {"sha256", r.input.sha256}}},
+      {"input", {{"bytes", r.input_bytes}, {"sha256", r.input_sha256}}},
       {"unused", r.plan.unused},
       {"notes", r.plan.notes},
       {"sandbox", r.seccomp ? "limits and seccomp" : "limits"},
   };
-  if (!r.input.md5.empty()) j["input"]["md5"] = r.input.md5;
-  if (!o.out.empty()) j["output"] = {{"file", o.out.string()}, {"bytes", r.output_bytes}, {"sha256", r.output.sha256}};
+  if (!r.input_md5.empty()) j["input"]["md5"] = r.input_md5;
+  if (!o.out.empty()) j["output"] = {{"file", o.out.string()}, {"bytes", r.output_bytes}, {"sha256", r.output_sha256}};
   if (r.plan.head)
     j["head"] = {
         {"dense", r.plan.head->units}, {"dropout", r.plan.head->dropout}, {"l2", r.plan.head->l2}, {"classes", r.plan.head->classes}};
