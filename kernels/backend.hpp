@@ -139,8 +139,10 @@ class Backend {
   void zero_pad_forward(Exec&, const PadShape&, Buffer x, Buffer y);
   void zero_pad_backward(Exec&, const PadShape&, Buffer dy, Into dx);
   void copy_channels(Exec&, const ChannelCopy&, Buffer from, Into to);
-  void max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y);
-  void max_pool_backward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer dy, Into dx);  // the first maximum takes it all
+  // `argmax` (kernels/shapes.hpp) may be empty: nobody asks for the gradient. x_act: the activation that made x, when the gradient is to stop
+  // where that is flat.
+  void max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer argmax = {}, Act x_act = Act::none);
+  void max_pool_backward(Exec&, const PoolShape&, Buffer argmax, Buffer dy, Into dx);  // the first maximum takes it all
   void avg_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y);
   void avg_pool_backward(Exec&, const PoolShape&, Buffer dy, Into dx);
   void global_avg_pool_forward(Exec&, int64_t n, RowShape image, Buffer x, Buffer y);  // mean over the rows of each image
@@ -207,8 +209,8 @@ class Backend {
   virtual void do_zero_pad_forward(Exec&, const PadShape&, Buffer x, Buffer y) = 0;
   virtual void do_zero_pad_backward(Exec&, const PadShape&, Buffer dy, Into dx) = 0;
   virtual void do_copy_channels(Exec&, const ChannelCopy&, Buffer from, Into to) = 0;
-  virtual void do_max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y) = 0;
-  virtual void do_max_pool_backward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer dy, Into dx) = 0;
+  virtual void do_max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer argmax, Act x_act) = 0;
+  virtual void do_max_pool_backward(Exec&, const PoolShape&, Buffer argmax, Buffer dy, Into dx) = 0;
   virtual void do_avg_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y) = 0;
   virtual void do_avg_pool_backward(Exec&, const PoolShape&, Buffer dy, Into dx) = 0;
   virtual void do_global_avg_pool_forward(Exec&, int64_t n, RowShape image, Buffer x, Buffer y) = 0;

@@ -134,19 +134,20 @@ void Backend::copy_channels(Exec& e, const ChannelCopy& s, Buffer from, Into to)
   do_copy_channels(e, s, from, to);
 }
 
-void Backend::max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
+void Backend::max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act x_act) {
   check_pool("max_pool_forward", s);
-  Check("max_pool_forward").floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size());
+  Check("max_pool_forward")
+      .floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size()).optional("argmax", argmax, DType::uint8, s.y_size())
+      .that(!argmax || s.window <= kLargestArgmaxWindow, "the gradient of a window larger than 15 is not supported");
   const OpClock clock(e, "max_pool_forward");
-  do_max_pool_forward(e, s, x, y);
+  do_max_pool_forward(e, s, x, y, argmax, x_act);
 }
 
-void Backend::max_pool_backward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer dy, Into dx) {
+void Backend::max_pool_backward(Exec& e, const PoolShape& s, Buffer argmax, Buffer dy, Into dx) {
   check_pool("max_pool_backward", s);
-  Check("max_pool_backward")
-      .floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size()).is("dy", dy, x.dtype, s.y_size()).is("dx", dx.buffer, x.dtype, s.x_size());
+  Check("max_pool_backward").is("argmax", argmax, DType::uint8, s.y_size()).floating("dy", dy, s.y_size()).is("dx", dx.buffer, dy.dtype, s.x_size());
   const OpClock clock(e, "max_pool_backward");
-  do_max_pool_backward(e, s, x, y, dy, dx);
+  do_max_pool_backward(e, s, argmax, dy, dx);
 }
 
 void Backend::avg_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {

@@ -67,6 +67,11 @@ struct NormShape {
 };
 
 // A square window. Maximum: padding counts as −∞. Average: padding is left out of the mean.
+// Of max pooling, for backward: the place of each window's first maximum within the window, row by row, as uint8 beside y; kFlat where no
+// gradient passes. A window of 15×15 has 225 places.
+constexpr uint8_t kFlat = 255;
+constexpr int64_t kLargestArgmaxWindow = 15;
+
 struct PoolShape {
   int64_t n = 0, h = 0, w = 0, c = 0, window = 2, stride = 2, pad = 0;
 

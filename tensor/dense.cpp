@@ -21,8 +21,9 @@ Tensor bias_act(Context& c, const Tensor& x, const Tensor& b, Act act) {
   REQUIRE_THAT(b.shape() == Shape{s.c}, "bias_act: input ", str(x.shape()), " and bias ", str(b.shape()), " do not fit");
   Tensor y = c.like(x);
   c.backend.bias_act_forward(c.exec, s, act, x.buffer(), b.buffer(), y.buffer());
-  c.tape.record({x, b}, y, [s, act, x = Ref(x), b = Ref(b), y = act == Act::none ? Tensor() : y](Context& k, const Tensor& dy) {
-    const Tensor dz = before_act(k, act, y, dy);  // the gradient of x + b
+  if (!c.tape.wants_grad(x) && !c.tape.wants_grad(b)) return y;
+  c.tape.record({x, b}, y, [s, act, x = Ref(x), b = Ref(b), mask = act == Act::none ? nullptr : c.tape.keep_mask(act, y)](Context& k, const Tensor& dy) {
+    const Tensor dz = mask ? before_act(k, act, mask->get(k), dy) : dy;  // the gradient of x + b
     if (const Into db = k.tape.into(k, b)) k.backend.bias_backward(k.exec, s, dz.buffer(), db);
     k.tape.pass(k, x, dz);
   });

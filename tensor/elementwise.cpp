@@ -29,7 +29,7 @@ Tensor activation(Context& c, const Tensor& x, Act act) {
 }
 
 Tensor before_act(Context& c, Act act, const Tensor& y, const Tensor& dy) {
-  if (act == Act::none) return dy;
+  if (act == Act::none || !y.defined()) return dy;
   const Tensor dz = dy.is_sole_owner() ? dy : c.like(dy);
   c.backend.act_backward(c.exec, act, y.buffer(), dy.buffer(), {dz.buffer()});
   return dz;

@@ -42,7 +42,7 @@ Tensor norm_infer(Context&, const Tensor& x, const BatchNorm&);  // moving stati
 // elementwise.cpp
 Tensor activation(Context&, const Tensor& x, Act);
 Tensor add(Context&, const Tensor& a, const Tensor& b, Act = Act::none);  // act(a + b)
-Tensor before_act(Context&, Act, const Tensor& y, const Tensor& dy);  // for backward: the gradient before the activation, over dy if that is free
+Tensor before_act(Context&, Act, const Tensor& y, const Tensor& dy);  // for backward: the gradient before the activation, over dy if that is free; without y another op has stopped it
 struct DropoutKey {
   uint64_t seed = 0;
   uint32_t layer = 0;

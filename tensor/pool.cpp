@@ -16,10 +16,13 @@ Tensor max_pool(Context& c, const Tensor& x, PoolWindow o) {
   c.same_device("max_pool", x);
   const PoolShape s = pool_shape("max_pool", x, o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
-  c.backend.max_pool_forward(c.exec, s, x.buffer(), y.buffer());
-  c.tape.record({x}, y, [s, saved = c.tape.save(x), x = Ref(x), y](Context& b, const Tensor& dy) {
-    b.backend.max_pool_backward(b.exec, s, saved.get(b).buffer(), y.buffer(), dy.buffer(), b.tape.into(b, x));
-  });
+  if (!c.tape.wants_grad(x)) {
+    c.backend.max_pool_forward(c.exec, s, x.buffer(), y.buffer());
+    return y;
+  }
+  const Tensor argmax = c.tensor(y.shape(), DType::uint8);  // a quarter of y, where x is four times as large: x need not be kept
+  c.backend.max_pool_forward(c.exec, s, x.buffer(), y.buffer(), argmax.buffer(), c.tape.take_mask(x));
+  c.tape.record({x}, y, [s, argmax, x = Ref(x)](Context& b, const Tensor& dy) { b.backend.max_pool_backward(b.exec, s, argmax.buffer(), dy.buffer(), b.tape.into(b, x)); });
   return y;
 }
 

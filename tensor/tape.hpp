@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -80,11 +81,11 @@ class Tape {
   bool wants_grad(const Tensor& t) const { return t.has_data() && wanted_.contains(t.id()); }
 
   void record(std::initializer_list<Tensor> inputs, const Tensor& output, Backward backward) {
-    if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
-    push(output, std::move(backward));
+    record(std::span(inputs.begin(), inputs.size()), output, std::move(backward));
   }
-  void record(const std::vector<Tensor>& inputs, const Tensor& output, Backward backward) {
+  void record(std::span<const Tensor> inputs, const Tensor& output, Backward backward) {
     if (std::none_of(inputs.begin(), inputs.end(), [this](const Tensor& t) { return wants_grad(t); })) return;
+    for (const Tensor& x : inputs) read_by_an_op(x);
     push(output, std::move(backward));
   }
 
@@ -95,6 +96,24 @@ class Tape {
     const auto it = recipes_.find(x.id());
     const std::shared_ptr<const Saved::Recipe> recipe = it == recipes_.end() ? nullptr : it->second.lock();
     return recipe ? Saved(recipe) : Saved(x);
+  }
+
+  // An op that needs its output y again only to know where its activation lets the gradient pass asks for it here and gets what to keep.
+  // The next op may take that over: it promises to let no gradient pass where y is flat, and as long as it is the only one that reads y,
+  // nobody keeps y.
+  std::shared_ptr<const Saved> keep_mask(Act act, const Tensor& y) {
+    const auto kept = std::make_shared<Saved>(y);
+    masks_[y.id()] = {act, kept};
+    return kept;
+  }
+  // The activation that the caller, which is about to record an op on y, takes over; none when it cannot.
+  Act take_mask(const Tensor& y) {
+    const auto it = masks_.find(y.id());
+    const std::shared_ptr<Saved> kept = it == masks_.end() || it->second.state != Mask::State::kept ? nullptr : it->second.kept.lock();
+    if (!kept) return Act::none;
+    *kept = Saved(Tensor());
+    it->second.state = Mask::State::taking;
+    return it->second.act;
   }
 
   // The layer that records from here on: its backward runs under the same label, for error messages and profiles.
@@ -157,6 +176,7 @@ class Tape {
     wanted_.clear();
     gradient_types_.clear();
     recipes_.clear();
+    masks_.clear();
   }
 
  private:
@@ -169,6 +189,24 @@ class Tape {
     const Tensor copy = c.like(t);
     c.backend.copy(c.exec, t.buffer(), copy.buffer());
     return copy;
+  }
+
+  struct Mask {
+    enum class State { kept, taking, taken };
+    Act act = Act::none;
+    std::weak_ptr<Saved> kept;
+    State state = State::kept;
+  };
+  void read_by_an_op(const Tensor& y) {
+    const auto it = y.has_data() ? masks_.find(y.id()) : masks_.end();
+    if (it == masks_.end()) return;
+    Mask& mask = it->second;
+    if (mask.state == Mask::State::taking) {
+      mask.state = Mask::State::taken;  // that was the op which took it
+      return;
+    }
+    if (const auto kept = mask.kept.lock(); kept && mask.state == Mask::State::taken) *kept = Saved(y);  // a second reader, whose gradient must be stopped as well
+    masks_.erase(it);
   }
 
   struct Step {
@@ -185,6 +223,7 @@ class Tape {
   std::unordered_map<uint64_t, Tensor> gradients_;
   std::unordered_set<uint64_t> wanted_;
   std::unordered_map<uint64_t, std::weak_ptr<const Saved::Recipe>> recipes_;
+  std::unordered_map<uint64_t, Mask> masks_;
   std::unordered_map<uint64_t, DType> gradient_types_;  // of leaves whose gradient has another type than they
 };
 

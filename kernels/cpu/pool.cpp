@@ -62,16 +62,40 @@ void pool_forward(const Exec& e, const PoolShape& s, Buffer x, Buffer y, Combine
   });
 }
 
-// A maximum may be a NaN, which is larger than everything, so that it is seen.
-bool same(float a, float b) { return (a == b) | ((a != a) & (b != b)); }
+// Where in the window of output (p, q) the input (h, w) lies, row by row.
+int64_t place_of(const PoolShape& s, int64_t p, int64_t q, int64_t h, int64_t w) { return (h - p * s.stride + s.pad) * s.window + w - q * s.stride + s.pad; }
 
 float* sums_of(Exec& e, const PoolShape& s) { return static_cast<float*>(e.scratch(int64_t(sizeof(float)) * e.threads() * s.c)); }
 
 }  // namespace
 
-// y = max of the window; padding is −∞.
-void CpuBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
-  pool_forward(e, s, x, y, [](Vec most, Vec v) { return (v > most) | (v != v) ? v : most; }, [](Vec most, int64_t) { return most; });
+// y = max of the window; padding is −∞. For backward also where it is found first, carried along in a register beside it.
+void CpuBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act x_act) {
+  if (!argmax) return pool_forward(e, s, x, y, [](Vec most, Vec v) { return (v > most) | (v != v) ? v : most; }, [](Vec most, int64_t) { return most; });
+  with_type(x.dtype, [&]<class T>(T) {
+    with_act(x_act, [&]<class A>(A) {
+      for_pixels(e, s, s.p(), s.q(), nullptr, [&](const Pixel& out) {
+        const Range rows = inside(s, out.h, s.h), columns = inside(s, out.w, s.w);
+        const T* first = x.as<const T>() + ((out.n * s.h + rows.begin) * s.w + columns.begin) * s.c;
+        const int64_t first_place = place_of(s, out.h, out.w, rows.begin, columns.begin);
+        T* to = y.as<T>() + out.index * s.c;
+        uint8_t* places = argmax.as<uint8_t>() + out.index * s.c;
+        over_lanes(0, s.c, [&](int64_t c, auto lanes) {
+          Vec most = load(first + c, lanes), place = Vec{} + float(first_place);
+          for (int64_t h = 0; h < rows.count(); ++h)
+            for (int64_t w = h == 0; w < columns.count(); ++w) {
+              const Vec v = load(first + (h * s.w + w) * s.c + c, lanes);
+              const auto more = (v > most) | ((v != v) & (most == most));
+              most = more ? v : most;
+              place = more ? Vec{} + float(first_place + h * s.window + w) : place;
+            }
+          store(to + c, most, lanes);
+          if constexpr (!std::is_same_v<A, Linear>) place = A::passes(most) ? place : Vec{} + float(kFlat);
+          for (int64_t i = 0; i < lanes; ++i) places[c + i] = uint8_t(place[i]);
+        });
+      });
+    });
+  });
 }
 
 // y = mean of the window; padding is left out of it.
@@ -79,49 +103,25 @@ void CpuBackend::do_avg_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buff
   pool_forward(e, s, x, y, [](Vec sum, Vec v) { return sum + v; }, [](Vec sum, int64_t count) { return sum / float(count); });
 }
 
-// Where each maximum is first found goes to scratch memory, as a place in its window; then every input gathers from the windows
-// that cover it. No two threads write one value, and a sum over overlapping windows is rounded once.
-void CpuBackend::do_max_pool_backward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer dy, Into dx) {
-  REQUIRE_THAT(s.window < 256, "max_pool_backward: a window of ", s.window);
-  const int64_t places = (s.y_size() * int64_t(sizeof(uint16_t)) + 63) / 64 * 64;
-  char* scratch = static_cast<char*>(e.scratch(places + int64_t(sizeof(float)) * e.threads() * s.c));
-  uint16_t* place = reinterpret_cast<uint16_t*>(scratch);
-  float* sums = reinterpret_cast<float*>(scratch + places);
-  const auto place_of = [&](int64_t p, int64_t q, int64_t h, int64_t w) {
-    return uint16_t((h - p * s.stride + s.pad) * s.window + w - q * s.stride + s.pad);
-  };
+// Every input gathers from the windows that cover it. No two threads write one value, and a sum over overlapping windows is rounded once.
+void CpuBackend::do_max_pool_backward(Exec& e, const PoolShape& s, Buffer argmax, Buffer dy, Into dx) {
   const int64_t p_count = s.p(), q_count = s.q();
-  with_type(x.dtype, [&]<class T>(T) {
-    for_pixels(e, s, p_count, q_count, nullptr, [&](const Pixel& out) {
-      const Range rows = inside(s, out.h, s.h), columns = inside(s, out.w, s.w);
-      const T *best = y.as<const T>() + out.index * s.c, *image = x.as<const T>() + out.n * s.h * s.w * s.c;
-      uint16_t* to = place + out.index * s.c;
-      for (int64_t h = rows.end; h-- > rows.begin;)  // from the last to the first, so that the first one stays
-        for (int64_t w = columns.end; w-- > columns.begin;) {
-          const T* from = image + (h * s.w + w) * s.c;
-          const uint16_t here = place_of(out.h, out.w, h, w);
-#pragma omp simd
-          for (int64_t c = 0; c < s.c; ++c) {
-            const uint16_t old = to[c];
-            to[c] = same(float(from[c]), float(best[c])) ? here : old;
-          }
-        }
-    });
+  with_type(dy.dtype, [&]<class T>(T) {
     with_flag(dx.how == Accumulate::yes, [&]<class Add>(Add) {
-      for_pixels(e, s, s.h, s.w, sums, [&](const Pixel& in) {
+      for_pixels(e, s, s.h, s.w, sums_of(e, s), [&](const Pixel& in) {
         const Range ps = covering(s, in.h, p_count), qs = covering(s, in.w, q_count);
         float* sum = in.sum;
         std::fill_n(sum, s.c, 0.f);
         for (int64_t p = ps.begin; p < ps.end; ++p)
           for (int64_t q = qs.begin; q < qs.end; ++q) {
             const int64_t at = ((in.n * p_count + p) * q_count + q) * s.c;
-            const uint16_t here = place_of(p, q, in.h, in.w);
-            const uint16_t* found = place + at;
+            const auto here = uint8_t(place_of(s, p, q, in.h, in.w));
+            const uint8_t* places = argmax.as<const uint8_t>() + at;
             const T* from = dy.as<const T>() + at;
 #pragma omp simd
             for (int64_t c = 0; c < s.c; ++c) {
               const float d = float(from[c]);
-              sum[c] += found[c] == here ? d : 0.f;
+              sum[c] += places[c] == here ? d : 0.f;
             }
           }
         T* to = dx.buffer.as<T>() + in.index * s.c;

@@ -130,8 +130,8 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
   void do_norm_infer_forward(Exec&, const NormShape&, const NormInfer&) override;
   void do_norm_train_backward(Exec&, const NormShape&, const NormBackward&) override;
   void do_norm_infer_backward(Exec&, const NormShape&, const NormBackward&) override;
-  void do_max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y) override;
-  void do_max_pool_backward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer dy, Into dx) override;
+  void do_max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer argmax, Act x_act) override;
+  void do_max_pool_backward(Exec&, const PoolShape&, Buffer argmax, Buffer dy, Into dx) override;
   void do_avg_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y) override;
   void do_avg_pool_backward(Exec&, const PoolShape&, Buffer dy, Into dx) override;
   void do_global_avg_pool_forward(Exec&, int64_t n, RowShape image, Buffer x, Buffer y) override;

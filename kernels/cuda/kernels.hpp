@@ -54,8 +54,8 @@ void zero_pad_backward(const PadShape& s, Buffer dy, Into dx, cudaStream_t strea
 void copy_channels(const ChannelCopy& s, Buffer from, Into to, cudaStream_t stream);
 
 // max_pool.cu, avg_pool.cu, global_avg_pool.cu
-void max_pool_forward(const PoolShape& s, Buffer x, Buffer y, cudaStream_t stream);
-void max_pool_backward(const PoolShape& s, Buffer x, Buffer y, Buffer dy, Into dx, cudaStream_t stream);
+void max_pool_forward(const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act x_act, cudaStream_t stream);  // argmax may be empty
+void max_pool_backward(const PoolShape& s, Buffer argmax, Buffer dy, Into dx, cudaStream_t stream);
 void avg_pool_forward(const PoolShape& s, Buffer x, Buffer y, cudaStream_t stream);
 void avg_pool_backward(const PoolShape& s, Buffer dy, Into dx, cudaStream_t stream);
 void global_avg_pool_forward(int64_t n, RowShape image, Buffer x, Buffer y, cudaStream_t stream);

@@ -39,11 +39,11 @@ void CudaBackend::do_norm_infer_backward(Exec& e, const NormShape& n, const Norm
       [&](cudaStream_t s) { cuda::norm_infer_backward(n, t, e, s); });
 }
 
-void CudaBackend::do_max_pool_forward(Exec& e, const PoolShape& p, Buffer x, Buffer y) {
-  run(e, "max_pool_forward", {y}, [&](cudaStream_t s) { cuda::max_pool_forward(p, x, y, s); });
+void CudaBackend::do_max_pool_forward(Exec& e, const PoolShape& p, Buffer x, Buffer y, Buffer argmax, Act x_act) {
+  run(e, "max_pool_forward", {y}, [&](cudaStream_t s) { cuda::max_pool_forward(p, x, y, argmax, x_act, s); });
 }
-void CudaBackend::do_max_pool_backward(Exec& e, const PoolShape& p, Buffer x, Buffer y, Buffer dy, Into dx) {
-  run(e, "max_pool_backward", {dx.buffer}, [&](cudaStream_t s) { cuda::max_pool_backward(p, x, y, dy, dx, s); });
+void CudaBackend::do_max_pool_backward(Exec& e, const PoolShape& p, Buffer argmax, Buffer dy, Into dx) {
+  run(e, "max_pool_backward", {dx.buffer}, [&](cudaStream_t s) { cuda::max_pool_backward(p, argmax, dy, dx, s); });
 }
 void CudaBackend::do_avg_pool_forward(Exec& e, const PoolShape& p, Buffer x, Buffer y) {
   run(e, "avg_pool_forward", {y}, [&](cudaStream_t s) { cuda::avg_pool_forward(p, x, y, s); });

@@ -80,8 +80,8 @@ class MetaBackend final : public Backend {
     const Buffer moved{nullptr, from.dtype, s.rows * s.count};
     note(e, "copy_channels", 0, moved, moved);
   }
-  void do_max_pool_forward(Exec& e, const PoolShape&, Buffer x, Buffer y) override { note(e, "max_pool_forward", 0, x, y); }
-  void do_max_pool_backward(Exec& e, const PoolShape&, Buffer x, Buffer y, Buffer dy, Into dx) override { note(e, "max_pool_backward", 0, x, y, dy, dx.buffer); }
+  void do_max_pool_forward(Exec& e, const PoolShape&, Buffer x, Buffer y, Buffer argmax, Act) override { note(e, "max_pool_forward", 0, x, y, argmax); }
+  void do_max_pool_backward(Exec& e, const PoolShape&, Buffer argmax, Buffer dy, Into dx) override { note(e, "max_pool_backward", 0, argmax, dy, dx.buffer); }
   void do_avg_pool_forward(Exec& e, const PoolShape&, Buffer x, Buffer y) override { note(e, "avg_pool_forward", 0, x, y); }
   void do_avg_pool_backward(Exec& e, const PoolShape&, Buffer dy, Into dx) override { note(e, "avg_pool_backward", 0, dy, dx.buffer); }
   void do_global_avg_pool_forward(Exec& e, int64_t, RowShape, Buffer x, Buffer y) override { note(e, "global_avg_pool_forward", 0, x, y); }

@@ -1,5 +1,5 @@
 // Pooling. A window of y[n,p,q,c] covers rows p·stride − pad … + window − 1 of x, and columns alike; only what lies inside x counts.
-//   max      y = max x over the window ; dx = Σ dy over the windows whose first maximum (row by row) it is
+//   max      y = max x over the window ; dx = Σ dy over the windows whose first maximum (row by row, argmax) it is
 //   average  y = mean x over the window ; dx = Σ dy / count over the windows that hold it
 //   global   y[n,c] = mean over all rows of image n ; dx = dy / rows
 #include <vector>
@@ -13,12 +13,13 @@ namespace {
 // The part of a window that lies inside the image.
 struct Window {
   int64_t top, bottom, left, right;  // rows [top, bottom), columns [left, right)
+  int64_t first_row, first_column;   // of the whole window, which may lie outside
   int64_t count() const { return (bottom - top) * (right - left); }
 };
 
 Window window_at(const PoolShape& s, int64_t p, int64_t q) {
   const int64_t h = p * s.stride - s.pad, w = q * s.stride - s.pad;
-  return {std::max<int64_t>(h, 0), std::min(h + s.window, s.h), std::max<int64_t>(w, 0), std::min(w + s.window, s.w)};
+  return {std::max<int64_t>(h, 0), std::min(h + s.window, s.h), std::max<int64_t>(w, 0), std::min(w + s.window, s.w), h, w};
 }
 
 // The place (h · width + w) of the first maximum of channel c of one image. A NaN is larger than everything.
@@ -33,50 +34,65 @@ int64_t first_maximum(const PoolShape& s, const Window& window, const T* image, 
   return best;
 }
 
-// y[n,p,q,c] = f(image n, window, c)
+// y[i] = f(image n, window, i), where i = [n,p,q,c]
 template <class T, class F>
 void forward(Exec& e, const PoolShape& s, const T* x, T* y, F&& f) {
   parallel_for(e, s.n * s.p(), [&](int64_t row) {
     const T* image = x + row / s.p() * s.h * s.w * s.c;
     for (int64_t q = 0; q < s.q(); ++q) {
       const Window window = window_at(s, row % s.p(), q);
-      for (int64_t c = 0; c < s.c; ++c) y[(row * s.q() + q) * s.c + c] = narrow<T>(f(image, window, c));
+      for (int64_t c = 0; c < s.c; ++c) {
+        const int64_t i = (row * s.q() + q) * s.c + c;
+        y[i] = narrow<T>(f(image, window, i));
+      }
     }
   });
 }
 
-// Each task owns one channel of one image of dx: spread(sum, window, dy) adds the share of every window to the sums of that channel.
+// Each task owns one channel of one image of dx: spread(sum, window, i, dy[i]) adds the share of every window to the sums of that channel.
 template <class T, class F>
 void backward(Exec& e, const PoolShape& s, const T* dy, Into dx, F&& spread) {
   parallel_for(e, s.n * s.c, [&](int64_t task) {
     const int64_t n = task / s.c, c = task % s.c;
     std::vector<double> sum(size_t(s.h * s.w));
     for (int64_t p = 0; p < s.p(); ++p)
-      for (int64_t q = 0; q < s.q(); ++q) spread(sum.data(), n, c, window_at(s, p, q), double(dy[((n * s.p() + p) * s.q() + q) * s.c + c]));
+      for (int64_t q = 0; q < s.q(); ++q) {
+        const int64_t i = ((n * s.p() + p) * s.q() + q) * s.c + c;
+        spread(sum.data(), window_at(s, p, q), i, double(dy[i]));
+      }
     for (int64_t i = 0; i < s.h * s.w; ++i) put(dx.buffer.as<T>(), (n * s.h * s.w + i) * s.c + c, sum[size_t(i)], dx.how);
   });
 }
 
 }  // namespace
 
-void ReferenceBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
+void ReferenceBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act x_act) {
   visit_floating(x.dtype, [&]<class T>(T) {
-    forward(e, s, x.as<const T>(), y.as<T>(),
-            [&](const T* image, const Window& window, int64_t c) { return double(image[first_maximum(s, window, image, c) * s.c + c]); });
+    forward(e, s, x.as<const T>(), y.as<T>(), [&](const T* image, const Window& window, int64_t i) {
+      const int64_t c = i % s.c, best = first_maximum(s, window, image, c);
+      const double most = double(image[best * s.c + c]);
+      if (argmax) {
+        const int64_t r = best / s.w - window.first_row, t = best % s.w - window.first_column;
+        argmax.as<uint8_t>()[i] = before(x_act, most, 1) != 0 ? uint8_t(r * s.window + t) : kFlat;
+      }
+      return most;
+    });
   });
 }
 
-void ReferenceBackend::do_max_pool_backward(Exec& e, const PoolShape& s, Buffer x, Buffer, Buffer dy, Into dx) {
-  visit_floating(x.dtype, [&]<class T>(T) {
-    backward(e, s, dy.as<const T>(), dx, [&](double* sum, int64_t n, int64_t c, const Window& window, double d) {
-      sum[first_maximum(s, window, x.as<const T>() + n * s.h * s.w * s.c, c)] += d;
+void ReferenceBackend::do_max_pool_backward(Exec& e, const PoolShape& s, Buffer argmax, Buffer dy, Into dx) {
+  visit_floating(dy.dtype, [&]<class T>(T) {
+    backward(e, s, dy.as<const T>(), dx, [&](double* sum, const Window& window, int64_t i, double d) {
+      const int64_t place = argmax.as<const uint8_t>()[i];
+      if (place != kFlat) sum[(window.first_row + place / s.window) * s.w + window.first_column + place % s.window] += d;
     });
   });
 }
 
 void ReferenceBackend::do_avg_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
   visit_floating(x.dtype, [&]<class T>(T) {
-    forward(e, s, x.as<const T>(), y.as<T>(), [&](const T* image, const Window& window, int64_t c) {
+    forward(e, s, x.as<const T>(), y.as<T>(), [&](const T* image, const Window& window, int64_t i) {
+      const int64_t c = i % s.c;
       double sum = 0;
       for (int64_t h = window.top; h < window.bottom; ++h)
         for (int64_t w = window.left; w < window.right; ++w) sum += double(image[(h * s.w + w) * s.c + c]);
@@ -87,7 +103,7 @@ void ReferenceBackend::do_avg_pool_forward(Exec& e, const PoolShape& s, Buffer x
 
 void ReferenceBackend::do_avg_pool_backward(Exec& e, const PoolShape& s, Buffer dy, Into dx) {
   visit_floating(dy.dtype, [&]<class T>(T) {
-    backward(e, s, dy.as<const T>(), dx, [&](double* sum, int64_t, int64_t, const Window& window, double d) {
+    backward(e, s, dy.as<const T>(), dx, [&](double* sum, const Window& window, int64_t, double d) {
       for (int64_t h = window.top; h < window.bottom; ++h)
         for (int64_t w = window.left; w < window.right; ++w) sum[h * s.w + w] += d / double(window.count());
     });

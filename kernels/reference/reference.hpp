@@ -70,8 +70,8 @@ class ReferenceBackend final : public Backend {
   void do_copy_channels(Exec&, const ChannelCopy&, Buffer from, Into to) override;
 
   // pool.cpp
-  void do_max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y) override;
-  void do_max_pool_backward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer dy, Into dx) override;
+  void do_max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer argmax, Act x_act) override;
+  void do_max_pool_backward(Exec&, const PoolShape&, Buffer argmax, Buffer dy, Into dx) override;
   void do_avg_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y) override;
   void do_avg_pool_backward(Exec&, const PoolShape&, Buffer dy, Into dx) override;
   void do_global_avg_pool_forward(Exec&, int64_t n, RowShape image, Buffer x, Buffer y) override;

@@ -116,8 +116,9 @@ void run_norms(Runs& r) {
 void run_windows(Runs& r) {
   const PoolShape p{.n = 1, .h = 16, .w = 16, .c = 64, .window = 2, .stride = 2};
   const Buffer x = r.in(1, p.x_size()), dy = r.in(2, p.y_size()), y = r.out(p.y_size());
-  r.run("max_pool_forward", [&] { cuda::max_pool_forward(p, x, y, r.d.stream); });
-  r.run("max_pool_backward", [&] { cuda::max_pool_backward(p, x, y, dy, {r.out(p.x_size())}, r.d.stream); });
+  const Buffer argmax = r.d.output(p.y_size(), DType::uint8).there;
+  r.run("max_pool_forward", [&] { cuda::max_pool_forward(p, x, y, argmax, Act::relu, r.d.stream); });
+  r.run("max_pool_backward", [&] { cuda::max_pool_backward(p, argmax, dy, {r.out(p.x_size())}, r.d.stream); });
   r.run("avg_pool_forward", [&] { cuda::avg_pool_forward(p, x, r.out(p.y_size()), r.d.stream); });
   r.run("avg_pool_backward", [&] { cuda::avg_pool_backward(p, dy, {r.out(p.x_size())}, r.d.stream); });
   r.run("global_avg_pool_forward", [&] { cuda::global_avg_pool_forward(2, {128, 64}, x, r.out(128), r.d.stream); });

@@ -33,14 +33,21 @@ TEST_CASE("cuda: pooling equals the reference") {
       CAPTURE(s.c);
       Duel d(type, shift);
       const Both &x = d.input(with_ties(s.x_size())), &dy = d.input(numbers(2, s.y_size())), &y = d.output(s.y_size()),
-                 &mean = d.output(s.y_size());
-      d.ref.max_pool_forward(*d.ref_exec, s, x.here, y.here);
-      cuda::max_pool_forward(s, x.there, y.there, d.stream);
-      d.same("max", y, Tolerance{});
-      d.same_into("dx of max", s.x_size(), type, 9, 1, [&](IntoBoth dx) {
-        d.ref.max_pool_backward(*d.ref_exec, s, x.here, y.here, dy.here, dx.here);
-        cuda::max_pool_backward(s, x.there, y.there, dy.there, dx.there, d.stream);
-      });
+                 &alone = d.output(s.y_size()), &mean = d.output(s.y_size());
+      for (const Act act : {Act::none, Act::relu, Act::relu6}) {
+        const Both& argmax = d.output(s.y_size(), DType::uint8);
+        d.ref.max_pool_forward(*d.ref_exec, s, x.here, y.here, argmax.here, act);
+        cuda::max_pool_forward(s, x.there, y.there, argmax.there, act, d.stream);
+        d.same("max", y, Tolerance{});
+        d.same("argmax", argmax, Tolerance{});
+        d.same_into("dx of max", s.x_size(), type, 9, 1, [&](IntoBoth dx) {
+          d.ref.max_pool_backward(*d.ref_exec, s, argmax.here, dy.here, dx.here);
+          cuda::max_pool_backward(s, argmax.there, dy.there, dx.there, d.stream);
+        });
+      }
+      d.ref.max_pool_forward(*d.ref_exec, s, x.here, alone.here);
+      cuda::max_pool_forward(s, x.there, alone.there, {}, Act::none, d.stream);
+      d.same("max without argmax", alone, Tolerance{});
       d.ref.avg_pool_forward(*d.ref_exec, s, x.here, mean.here);
       cuda::avg_pool_forward(s, x.there, mean.there, d.stream);
       d.same("mean", mean, s.window * s.window, 4);
@@ -58,10 +65,10 @@ TEST_CASE("cuda: a NaN is the maximum of its windows and takes their gradients")
     Duel d(type, shift);
     std::vector<double> values = numbers(1, 16);
     values[5] = values[6] = std::numeric_limits<double>::quiet_NaN();
-    const Both &x = d.input(values), &y = d.output(4), &dy = d.input({1, 2, 4, 8}), &dx = d.output(16);
-    cuda::max_pool_forward(s, x.there, y.there, d.stream);
+    const Both &x = d.input(values), &y = d.output(4), &argmax = d.output(4, DType::uint8), &dy = d.input({1, 2, 4, 8}), &dx = d.output(16);
+    cuda::max_pool_forward(s, x.there, y.there, argmax.there, Act::none, d.stream);
     for (const double v : d.read(y)) CHECK(std::isnan(v));
-    cuda::max_pool_backward(s, x.there, y.there, dy.there, {dx.there}, d.stream);
+    cuda::max_pool_backward(s, argmax.there, dy.there, {dx.there}, d.stream);
     std::vector<double> want(16, 0.0);
     want[5] = 15;
     CHECK(d.read(dx) == want);

@@ -61,12 +61,37 @@ TEST_CASE("max_pool takes the largest and gives the gradient to the first of the
           y[i] = x.values[best];
           dx[best] += dy.values[i];
         });
-        const Guarded &got = t.output(s.y_size()), &kept = t.input(y);
-        t.backend().max_pool_forward(t.exec(), s, x, got);
+        const Guarded &got = t.output(s.y_size()), &alone = t.output(s.y_size()), &argmax = t.output(s.y_size(), DType::uint8);
+        t.backend().max_pool_forward(t.exec(), s, x, got, argmax);
         t.check("y", got, y, Tolerance{});
-        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1,
-                     [&](Into d) { t.backend().max_pool_backward(t.exec(), s, x, kept, dy, d); });
+        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1, [&](Into d) { t.backend().max_pool_backward(t.exec(), s, argmax, dy, d); });
+        t.backend().max_pool_forward(t.exec(), s, x, alone);
+        t.check("y without argmax", alone, y, Tolerance{});
       }
+  });
+}
+
+TEST_CASE("max_pool stops the gradient where the activation before it is flat") {
+  on_each_backend([](const Target& target) {
+    for (const Act act : {Act::relu, Act::relu6}) {
+      size_t stopped = 0;
+      for (const auto& [what, s] : kCases) {
+        CAPTURE(what);
+        Trial t(target);
+        std::vector<double> values = numbers(1, s.x_size(), -12, act == Act::relu ? 2 : 12);
+        for (double& v : values) v = std::clamp(std::round(v), 0., act == Act::relu6 ? 6. : 12.);  // as an activation leaves them
+        const Guarded &x = t.input(values), &dy = t.input(numbers(2, s.y_size())), &y = t.output(s.y_size()), &argmax = t.output(s.y_size(), DType::uint8);
+        std::vector<double> dx(size_t(s.x_size()));
+        each_window(s, [&](size_t i, const std::vector<size_t>& members) {
+          const size_t best = *std::max_element(members.begin(), members.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+          if (values[best] > 0 && (act == Act::relu || values[best] < 6)) dx[best] += dy.values[i];
+          else ++stopped;
+        });
+        t.backend().max_pool_forward(t.exec(), s, x, y, argmax, act);
+        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1, [&](Into d) { t.backend().max_pool_backward(t.exec(), s, argmax, dy, d); });
+      }
+      CHECK(stopped > 20);
+    }
   });
 }
 
@@ -140,10 +165,10 @@ TEST_CASE("a NaN in a window is its maximum") {
       Trial t(target);
       std::vector<double> image{1, 2, 3, 4};
       image[place] = nan;
-      const Guarded &x = t.input(image), &y = t.output(1), &dx = t.output(4);
-      t.backend().max_pool_forward(t.exec(), s, x, y);
+      const Guarded &x = t.input(image), &y = t.output(1), &argmax = t.output(1, DType::uint8), &dx = t.output(4);
+      t.backend().max_pool_forward(t.exec(), s, x, y, argmax);
       CHECK(std::isnan(t.read(y)[0]));
-      t.backend().max_pool_backward(t.exec(), s, x, y, t.input({1}), {dx});
+      t.backend().max_pool_backward(t.exec(), s, argmax, t.input({1}), {dx});
       CHECK(t.read(dx)[place] == 1);
     }
   });

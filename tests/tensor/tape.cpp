@@ -143,6 +143,42 @@ TEST_CASE("the sums of a chain of residual blocks are made anew instead of kept"
   CHECK(far < 1e-11 * largest);
 }
 
+TEST_CASE("a pooled activation is not kept, unless somebody else reads it as well") {
+  for (const int readers : {0, 1, 2}) {  // beside the pool: none, one before it, one after it
+    CAPTURE(readers);
+    std::vector<double> of_x, of_b;
+    for (const bool by_hand : {false, true}) {
+      ReferencePass pass;
+      Context c = pass.context();
+      const Tensor x = pass.random({2, 6, 6, 3}), b = pass.random({3});
+      pass.tape.watch(x), pass.tape.watch(b);
+      const auto sum = [&](const Tensor& t) { return global_avg_pool(c, t); };
+      Tensor y = bias_act(c, x, b, Act::relu), beside;
+      if (by_hand) {  // an op between the activation and the pool: nothing can be taken over
+        const Tensor copy = c.like(y);
+        c.backend.copy(c.exec, y.buffer(), copy.buffer());
+        pass.tape.record({y}, copy, [y = Ref(y)](Context& k, const Tensor& dy) { k.tape.pass(k, y, dy); });
+        y = copy;
+      }
+      if (readers == 1) beside = sum(y);
+      Tensor loss = sum(max_pool(c, y, {.window = 2, .stride = 2}));
+      if (readers == 2) beside = sum(y);
+      if (readers > 0) loss = add(c, loss, beside);
+      if (!by_hand) CHECK(y.is_sole_owner() == (readers == 0));
+      y = {};
+      pass.tape.backward(c, loss, pass.values({1, -2, 3, -4, 5, -6}, {2, 3}));
+      const std::vector<double> dx = pass.tape.grad(x).to_doubles(), db = pass.tape.grad(b).to_doubles();
+      if (!by_hand) {
+        of_x = dx, of_b = db;
+        continue;
+      }
+      CHECK(of_x == dx);
+      CHECK(of_b == db);
+      CHECK(std::count(dx.begin(), dx.end(), 0.0) > 0);
+    }
+  }
+}
+
 TEST_CASE("a branch that the loss does not depend on costs nothing") {
   ReferencePass pass;
   Context c = pass.context();

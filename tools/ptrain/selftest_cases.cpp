@@ -142,9 +142,9 @@ class Cases {
     const PoolShape s = pool_shape();
     add("max_pool_forward", 0, 1, [s](Backend& b, Exec& e, const Buffers& a) { b.max_pool_forward(e, s, a[0], a[1]); }).args = {in(s.x_size()), out(s.y_size())};
     add("max_pool_backward", 0, 9, [s](Backend& b, Exec& e, const Buffers& a) {
-      b.max_pool_forward(e, s, a[0], a[1]);
-      b.max_pool_backward(e, s, a[0], a[1], a[2], {a[3]});
-    }).args = {in(s.x_size()), out(s.y_size()), in(s.y_size()), out(s.x_size())};
+      b.max_pool_forward(e, s, a[0], a[1], a[2]);
+      b.max_pool_backward(e, s, a[2], a[3], {a[4]});
+    }).args = {in(s.x_size()), out(s.y_size()), OpCase::Arg{.type = DType::uint8, .size = s.y_size(), .compared = true}, in(s.y_size()), out(s.x_size())};
     add("avg_pool_forward", 0, 9, [s](Backend& b, Exec& e, const Buffers& a) { b.avg_pool_forward(e, s, a[0], a[1]); }).args = {in(s.x_size()), out(s.y_size())};
     add("avg_pool_backward", 0, 9, [s](Backend& b, Exec& e, const Buffers& a) { b.avg_pool_backward(e, s, a[0], {a[1]}); }).args = {in(s.y_size()), out(s.x_size())};
     const RowShape image{s.h * s.w, s.c};

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -14,7 +15,7 @@ std::string p_value(double p) { return !std::isfinite(p) ? "–" : p < 0.001 ? "
 
 std::string weights_of(const Json& net) {
   const std::string kind = text(net, "/kind");
-  return kind == "pretrained" ? "ImageNet or other trained weights"
+  return kind == "pretrained" ? "<code>" + escape(std::filesystem::path(text(net, "/weights")).filename().string()) + "</code>, ImageNet or other trained weights"
          : kind == "formula"  ? "a formula, <b>not trained</b>"
          : kind == "none"     ? "random, <b>not trained</b>"
                               : escape(kind);
