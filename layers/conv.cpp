@@ -105,18 +105,20 @@ Tensor Scope::unfused_conv(const Tensor& x, const Plan& p) {
   return act == Act::none ? y : activation(c_, y, act);
 }
 
-// What bias and batch norm come to after a frozen convolution: γ/√(v+ε) and β + (bias − mean)·scale, in double.
+// What bias and batch norm come to after a frozen convolution.
 Scope::ScaleShift Scope::scale_and_shift(const Plan& p) {
-  const Shape k{p.channels()};
-  const auto values = [&](const std::string& layer, const char* name, Kind kind = Kind::weight) { return weight(layer, name, k, kind).to_doubles(); };
-  ScaleShift f{std::vector<double>(size_t(k[0]), 1.0), std::vector<double>(size_t(k[0]), 0.0)};
-  if (p.o.bias) f.shift = values(p.names.conv, "bias");
-  if (!p.has_bn()) return f;
-  if (p.o.bn.gamma) f.scale = values(p.names.bn, "gamma");
-  const std::vector<double> beta = values(p.names.bn, "beta"), mean = values(p.names.bn, "moving_mean", Kind::statistic),
-                            variance = values(p.names.bn, "moving_variance", Kind::statistic);
+  const auto k = size_t(p.channels());
+  const std::vector<double> bias = p.o.bias ? weight(p.names.conv, "bias", {p.channels()}).to_doubles() : std::vector<double>(k, 0.0);
+  return p.has_bn() ? scale_and_shift(p.names.bn, p.o.bn, p.channels(), bias) : ScaleShift{std::vector<double>(k, 1.0), bias};
+}
+
+// γ/√(v+ε) and β + (bias − mean)·scale, in double.
+Scope::ScaleShift Scope::scale_and_shift(const std::string& bn, const BnOpts& o, int64_t channels, const std::vector<double>& bias) {
+  const auto values = [&](const char* name, Kind kind = Kind::weight) { return weight(bn, name, {channels}, kind).to_doubles(); };
+  ScaleShift f{o.gamma ? values("gamma") : std::vector<double>(size_t(channels), 1.0), bias};
+  const std::vector<double> beta = values("beta"), mean = values("moving_mean", Kind::statistic), variance = values("moving_variance", Kind::statistic);
   for (size_t i = 0; i < beta.size(); ++i) {
-    f.scale[i] /= std::sqrt(variance[i] + p.o.bn.eps);
+    f.scale[i] /= std::sqrt(variance[i] + o.eps);
     f.shift[i] = beta[i] + (f.shift[i] - mean[i]) * f.scale[i];
   }
   return f;

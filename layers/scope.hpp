@@ -39,6 +39,13 @@ struct PoolOpts {
   Pad pad = Pad::valid;
 };
 
+// Channels that grow, as in DenseNet's blocks. In a frozen pass they lie in one buffer that is as wide as the block will be: new ones are
+// appended, and none is copied again.
+struct Block {
+  Tensor x;            // all channels so far; a shape without values while they lie in the buffer
+  Tensor buffer = {};
+};
+
 struct ScopeOptions {
   bool record = false;            // gradients of the trainable parameters are wanted
   bool batch_statistics = false;  // Keras' training=True for batch norms that are not frozen
@@ -66,6 +73,11 @@ class Scope {
   Tensor depthwise_bn(const Tensor& x, const ConvNames&, const ConvOpts&);
   Tensor bn_act(const Tensor& x, const std::string& bn, const std::string& act_name, Act, const BnOpts&);  // DenseNet's order
 
+  // block.cpp: what DenseNet does with x is done with a block, and concat() is append()
+  Block block(const Tensor& x, int64_t width);  // width: the channels at the end
+  Tensor bn_act(const Block&, const std::string& bn, const std::string& act_name, Act, const BnOpts&);
+  void append(Block&, const Tensor& y, const std::string& name);
+
   // scope.cpp
   Tensor zero_pad(const Tensor& x, Padding, const std::string& name);
   Tensor max_pool(const Tensor& x, PoolOpts, const std::string& name);
@@ -91,6 +103,7 @@ class Scope {
     std::vector<double> scale, shift;
   };
   ScaleShift scale_and_shift(const Plan&);
+  ScaleShift scale_and_shift(const std::string& bn, const BnOpts&, int64_t channels, const std::vector<double>& bias);
   Tensor convolve(const Tensor& x, const Plan&);
   Tensor fused(const Tensor& x, const Plan&);
   Tensor unfused_conv(const Tensor& x, const Plan&);
