@@ -29,7 +29,8 @@ template <int V, class T>
 __device__ inline void load_patch(const Patch& patch, const T* image, int64_t h, int64_t w, int64_t channels, int64_t c, T* tile) {
   constexpr int kParts = kGroup<T> / V;
   const auto thread = int(threadIdx.y * 32 + threadIdx.x);
-  for (int i = thread; i < patch.rows * patch.columns * kParts; i += kTileWarps * 32) {
+  const int parts = patch.rows * patch.columns * kParts;
+  const auto copy = [&](int i) {
     const int pixel = i / kParts, part = i % kParts, row = pixel / patch.columns;
     const int64_t y = patch.top + row, x = patch.left + pixel - row * patch.columns, from = c + part * V;
     Vec<T, V> value;
@@ -37,6 +38,12 @@ __device__ inline void load_patch(const Patch& patch, const T* image, int64_t h,
     else
       for (int k = 0; k < V; ++k) value.v[k] = from_float<T>(0.f);
     store_bits<V>(tile + int64_t(i) * V, value);
+  };
+  if constexpr (V == 1) {
+    PTRAIN_ROLL  // several turns at once would take the registers in which backward-filter keeps its sums
+    for (int i = thread; i < parts; i += kTileWarps * 32) copy(i);
+  } else {
+    for (int i = thread; i < parts; i += kTileWarps * 32) copy(i);
   }
 }
 

@@ -9,11 +9,14 @@
 #include "kernels/cuda/types.cuh"
 #include "kernels/shapes.hpp"
 
-// Before a loop whose counter must be a constant in each turn, so that an array it indexes stays in registers.
+// PTRAIN_UNROLL: before a loop whose counter must be a constant in each turn, so that an array it indexes stays in registers.
+// PTRAIN_ROLL: before a loop that must not be unrolled, which takes fewer registers.
 #if defined(PTRAIN_SIMT)
 #define PTRAIN_UNROLL
+#define PTRAIN_ROLL
 #else
 #define PTRAIN_UNROLL _Pragma("unroll")
+#define PTRAIN_ROLL _Pragma("unroll 1")
 #endif
 
 namespace ptrain::cuda {
