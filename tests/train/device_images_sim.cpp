@@ -83,3 +83,20 @@ TEST_CASE("images that do not fit the budget, or are not among those stored, are
   for (const DeviceImages* stored : {&small, &few})
     CHECK(shown(plain_source(model, *films.cache, stored), model, {1, 3}, DType::float32) == shown(plain_source(model, *films.cache), model, {1, 3}, DType::float32));
 }
+
+// A draw depends on seed, epoch and image alone. Between the borders of source pixels positions may differ by a rounding, and so may values.
+TEST_CASE("the same seed gives the same augmented batch on every backend") {
+  const Films films(true);
+  const auto batch_on = [&](Device device, uint64_t seed) {
+    const Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .classes = {"a", "b"}}, open_device(device));
+    return shown(augmented_source(model, *films.cache, augment_preset("strong"), seed, 2), model, films.all, DType::float32);
+  };
+  const std::vector<float> want = batch_on({DeviceKind::reference}, 5);
+  for (const Device device : {Device{DeviceKind::cpu}, Device{DeviceKind::cuda_sim}}) {
+    INFO("on ", str(device));
+    const std::vector<float> got = batch_on(device, 5);
+    const std::string text = difference(got, want, 1e-3, 0);
+    CHECK_MESSAGE(text.empty(), text);
+    CHECK(!difference(batch_on(device, 6), want, 0.1, 0).empty());
+  }
+}

@@ -53,6 +53,15 @@ Trained train(DeviceKind device, const Setup& o, int steps) {
 }
 std::vector<double> ten_losses(DeviceKind device, const Setup& o) { return train(device, o, 10).losses; }
 
+// Every loss within `most` of its partner; says how far apart they are at most.
+void near(const std::string& what, const std::vector<double>& got, const std::vector<double>& want, double most) {
+  const std::string text = difference(got, want, most, 0);
+  CHECK_MESSAGE(text.empty(), what, ": ", text);
+  double apart = 0;
+  for (size_t i = 0; i < want.size(); ++i) apart = std::max(apart, std::fabs(got[i] - want[i]));
+  MESSAGE(what, ": ten losses, at most ", apart, " apart");
+}
+
 double furthest_from_first(const std::vector<double>& losses) {
   double furthest = 0;
   for (const double v : losses) furthest = std::max(furthest, std::fabs(v - losses[0]));
@@ -65,26 +74,24 @@ TEST_CASE("cuda-sim gives the CPU's ten losses, and float16's with a loss scale 
   const std::vector<double> cpu = ten_losses(DeviceKind::cpu, {});
   REQUIRE(furthest_from_first(cpu) > 1e-2);  // it trains
   const std::vector<double> sim = ten_losses(DeviceKind::cuda_sim, {});
-  std::string text = difference(sim, cpu, 1e-4, 0);
-  CHECK_MESSAGE(text.empty(), "float32: ", text);
-  text = difference(sim, cpu, 0, 1e-4);
-  CHECK_MESSAGE(text.empty(), "float32, relative: ", text);
-  text = difference(ten_losses(DeviceKind::cuda_sim, {.type = DType::float16}), cpu, 2e-2, 0);
-  CHECK_MESSAGE(text.empty(), "float16: ", text);
+  near("top 30 %, float32", sim, cpu, 1e-4);
+  CHECK(difference(sim, cpu, 0, 1e-4).empty());  // relative
+  near("top 30 %, float16", ten_losses(DeviceKind::cuda_sim, {.type = DType::float16}), cpu, 2e-2);
 }
 
-TEST_CASE("cuda-sim gives the CPU's ten losses when all layers train on running statistics") {
-  const Setup o{.whole = true, .rule = {.kind = OptimizerKind::sgd, .momentum = 0.9}, .rate = 1e-3};
-  const std::vector<double> cpu = ten_losses(DeviceKind::cpu, o), sim = ten_losses(DeviceKind::cuda_sim, o);
+TEST_CASE("cuda-sim gives the CPU's ten losses when all layers train on running statistics, and float16's are near") {
+  Setup o{.whole = true, .rule = {.kind = OptimizerKind::sgd, .momentum = 0.9}, .rate = 1e-3};
+  const std::vector<double> cpu = ten_losses(DeviceKind::cpu, o);
   REQUIRE(furthest_from_first(cpu) > 1e-2);
-  const std::string text = difference(sim, cpu, 1e-4, 0);
-  CHECK_MESSAGE(text.empty(), text);
+  near("all layers, float32", ten_losses(DeviceKind::cuda_sim, o), cpu, 1e-4);
+  o.type = DType::float16;
+  near("all layers, float16", ten_losses(DeviceKind::cuda_sim, o), cpu, 2e-2);
 }
 
 // With batch statistics of 16 values a channel the net is chaotic: of a million inputs of ReLU6 some lie so near its kinks that two orders
-// of summation fall on different sides, and a step later the losses differ in the third digit, those of the CPU and of the reference too.
-// So it is the gradients of one step (at rate 1 what the weights lose) that are compared: closely down to the first such input, which is in
-// block_16_expand, and below it by their direction, which a wrong kernel would not give.
+// of summation fall on different sides, and a step later the losses differ in the third digit or before; a step or two later those of the
+// CPU and of the reference do, too. So it is the gradients of one step (at rate 1 what the weights lose) that are compared: closely down to
+// the first such input, which is in one channel of block_16_expand, and below it by their direction, which a wrong kernel would not give.
 TEST_CASE("cuda-sim gives the CPU's loss and gradients when all layers train on batch statistics") {
   const Setup o{.whole = true, .batch_statistics = true, .rule = {.kind = OptimizerKind::sgd}, .rate = 1};
   const Trained before = train(DeviceKind::cpu, o, 0), cpu = train(DeviceKind::cpu, o, 1), sim = train(DeviceKind::cuda_sim, o, 1);
@@ -100,6 +107,14 @@ TEST_CASE("cuda-sim gives the CPU's loss and gradients when all layers train on 
     CHECK(std::sqrt(error / size) < (top || key.find("moving") != std::string::npos ? 1e-3 : 0.25));
     ++compared, closely += top;
   }
+  const std::string expand = "block_16_expand/kernel";
+  const std::vector<double>&w = before.weights.at(expand), &c = cpu.weights.at(expand), &d = sim.weights.at(expand);
+  constexpr size_t kChannels = 960;
+  std::vector<double> size(kChannels), error(kChannels);
+  for (size_t i = 0; i < w.size(); ++i) size[i % kChannels] += std::pow(c[i] - w[i], 2), error[i % kChannels] += std::pow(c[i] - d[i], 2);
+  int apart = 0;
+  for (size_t k = 0; k < kChannels; ++k) apart += !(std::sqrt(error[k]) <= 1e-2 * std::sqrt(size[k]) + 1e-4);
+  CHECK_MESSAGE(apart <= 2, "gradients of ", apart, " channels of ", expand, " differ");
   CHECK(compared > 200);
   CHECK(closely >= 15);
 }
