@@ -34,6 +34,24 @@ TEST_CASE("float16 needs a device that computes in it") {
   CHECK(refused.err.find("bf16") != std::string::npos);
 }
 
+// What somebody with a GPU runs first must not fail there for a rounding.
+TEST_CASE("selftest of the emulated GPU passes in all types") {
+  const Finished tested = run_ptrain({"selftest", "--device", "cuda-sim", "--json"});
+  INFO(tested.err);
+  REQUIRE(tested.code == 0);
+  const nlohmann::json j = nlohmann::json::parse(tested.out);
+  CHECK(j["passed"] == true);
+  CHECK(j["backend"] == "cuda-sim");
+  CHECK(j["speed"].empty());  // of an emulator it would mean nothing
+  std::map<std::string, int> checks;
+  for (const nlohmann::json& check : j["checks"]) {
+    ++checks[check["type"]];
+    INFO(check.dump());
+    CHECK(check["result"] != "failed");
+  }
+  for (const char* type : {"float32", "bfloat16", "float16"}) CHECK(checks[type] >= 52);
+}
+
 TEST_CASE("selftest of the CPU passes and says what it left out") {
   const Finished tested = run_ptrain({"selftest", "--device", "cpu", "--precision", "fp32", "--no-speed", "--json"});
   INFO(tested.err);

@@ -101,7 +101,7 @@ TEST_CASE("cuda-sim gives the CPU's loss and gradients when all layers train on 
     const std::vector<double>&c = cpu.weights.at(key), &d = sim.weights.at(key);
     double size = 0, error = 0;
     for (size_t i = 0; i < w.size(); ++i) size += std::pow(c[i] - w[i], 2), error += std::pow(c[i] - d[i], 2);
-    if (size < 1e-10) continue;  // before another batch norm a shift changes nothing: its gradient is rounding
+    if (size < 1e-6) continue;  // before another batch norm a shift changes nothing: its gradient is rounding, no more than 1e-4 where others have 1e-2
     const bool top = key.starts_with("head") || key.starts_with("Conv_1") || key.starts_with("block_16_project") || key.starts_with("block_16_depthwise");
     INFO(key, ": the gradients differ by ", std::sqrt(error / size), " of their norm");
     CHECK(std::sqrt(error / size) < (top || key.find("moving") != std::string::npos ? 1e-3 : 0.25));
