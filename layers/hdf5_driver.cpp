@@ -14,12 +14,12 @@ namespace ptrain::hdf5 {
 namespace {
 
 constexpr haddr_t kMaxAddress = haddr_t(std::numeric_limits<int64_t>::max());
-constexpr haddr_t kWriteBehind = 8 << 20;  // the kernel is asked to begin writing every so many bytes, so that fsync has little left to do
+constexpr uint64_t kWriteBehind = 8 << 20;  // the kernel is asked to begin writing every so many bytes, so that fsync has little left to do
 
 struct DriverFile {
   H5FD_t base;  // the library's part comes first
   Descriptor* descriptor;
-  haddr_t end_of_address, end_of_file, sent;
+  haddr_t end_of_address, end_of_file;
 };
 
 DriverFile& of(H5FD_t* f) { return *reinterpret_cast<DriverFile*>(f); }
@@ -79,19 +79,8 @@ herr_t driver_read(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, voi
 herr_t driver_write(H5FD_t* file, H5FD_mem_t, hid_t, haddr_t at, size_t size, const void* from) {
   DriverFile& f = of(file);
   if (!inside(at, size)) return -1;
-  const auto* data = static_cast<const char*>(from);
-  const haddr_t end = at + size;
-  while (size > 0 && f.descriptor->write_errno == 0) {
-    const ssize_t put = pwrite(f.descriptor->fd, data, size, off_t(at));
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) f.descriptor->write_errno = put < 0 ? errno : ENOSPC;
-    else data += put, at += haddr_t(put), size -= size_t(put);
-  }
-  f.end_of_file = std::max(f.end_of_file, end);
-  if (end >= f.sent + kWriteBehind) {
-    sync_file_range(f.descriptor->fd, off_t(f.sent), off_t(end - f.sent), SYNC_FILE_RANGE_WRITE);  // a hint: its failure means nothing
-    f.sent = end;
-  }
+  write_at(*f.descriptor, at, from, size);
+  f.end_of_file = std::max(f.end_of_file, haddr_t(at + size));
   return 0;
 }
 
@@ -132,6 +121,19 @@ Handle access_list(Descriptor& d) {
 
 }  // namespace
 
+void write_at(Descriptor& d, uint64_t offset, const void* from, size_t bytes) {
+  const auto* data = static_cast<const char*>(from);
+  while (bytes > 0 && d.write_errno == 0) {
+    const ssize_t put = pwrite(d.fd, data, bytes, off_t(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) d.write_errno = put < 0 ? errno : ENOSPC;
+    else data += put, offset += uint64_t(put), bytes -= size_t(put);
+  }
+  if (offset < d.sent + kWriteBehind) return;
+  sync_file_range(d.fd, off_t(d.sent), off_t(offset - d.sent), SYNC_FILE_RANGE_WRITE);  // a hint: its failure means nothing
+  d.sent = offset;
+}
+
 Handle open_descriptor(Descriptor& d) {
   const Handle access = access_list(d);
   Handle file(H5Fopen("descriptor", H5F_ACC_RDONLY, access), H5Fclose);
@@ -141,6 +143,7 @@ Handle open_descriptor(Descriptor& d) {
 
 Handle create_descriptor(Descriptor& d) {
   const Handle access = access_list(d), layout(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_small_data_block_size(access, 0);  // each tensor behind the one before, small ones too
   Handle file(H5Fcreate("descriptor", H5F_ACC_TRUNC, layout, access), H5Fclose);
   if (!file) fail(ErrorKind::weights, "creating an HDF5 file: ", last_error());
   return file;

@@ -11,7 +11,11 @@ namespace ptrain::hdf5 {
 struct Descriptor {
   int fd = -1;
   int write_errno = 0;
+  uint64_t sent = 0;  // bytes that the kernel was asked to write behind
 };
+
+// All writing ends here. A failure is remembered in `write_errno`, after which nothing more is written.
+void write_at(Descriptor&, uint64_t offset, const void* data, size_t bytes);
 
 // The descriptor must outlive the handle. Failures are Error{weights} without the name of the file.
 Handle open_descriptor(Descriptor&);    // to read

@@ -32,8 +32,17 @@ class WeightFileWriter {
   // Any dataset below /state: "optimizer/head_1/kernel/m", "history", …; dtype float32, float64, int32 or uint8.
   void state(const std::string& name, DType dtype, const Shape& shape, const void* values);
   void attribute(const std::string& name, const Attribute& value);  // of the file; a second one of that name replaces the first
-  // `meanwhile(fd)` may read the complete file, on a thread of its own, while this one waits for the disk.
-  void commit(const std::function<void(int fd)>& meanwhile = {});
+  // `meanwhile` runs on a thread of its own while this one waits for the disk; when it throws, nothing was saved.
+  void commit(const std::function<void()>& meanwhile = {});
+
+  // Layout first: all attributes, then room for everything, then lay_out(), then begin_weight() and rows() in any order and text(). So
+  // the file becomes final from its beginning to its end, and a reader of fd() may follow behind the writer (to hash it, say).
+  void reserve_weight(const std::string& layer, const std::string& weight, const Shape& shape);
+  void reserve_text(const std::string& name, int64_t bytes);  // beside /weights; for what is known only at the end, unlike attributes
+  void lay_out();
+  void text(const std::string& name, const std::string& value);
+  uint64_t final_bytes() const;  // after lay_out(): so many bytes will not change any more; all of them once every value is written
+  int fd() const;
 
  private:
   struct Impl;

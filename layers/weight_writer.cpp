@@ -1,12 +1,15 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <future>
 
 #include "layers/hdf5_driver.hpp"
 #include "layers/weight_file.hpp"
+#include "layers/weight_places.hpp"
 
 namespace ptrain {
 namespace fs = std::filesystem;
@@ -16,7 +19,9 @@ using hdf5::Session;
 struct WeightFileWriter::Impl {
   fs::path path, temporary;
   hdf5::Descriptor descriptor;
-  Handle file, weights, state, dataset;  // `dataset` is the one that rows() fills
+  Handle file, weights, state, dataset;  // `dataset` is the one that rows() fills, or
+  Places::Place* place = nullptr;        // this one, in a file that was laid out
+  Places places;
   Shape shape;
   std::string key;
   int64_t rows_done = 0;
@@ -37,9 +42,13 @@ struct WeightFileWriter::Impl {
 
   Handle group(hid_t parent, const std::string& name) const;
   Handle create(hid_t parent, const std::string& name, hid_t type, const Shape& shape) const;
+  void reserve(const Handle& made, const std::string& name, uint64_t bytes);
+  void lay_out();
   void begin(const std::string& layer, const std::string& weight, const Shape& shape);
+  void write_rows(int64_t given, const float* values);
   void finish_rows();
-  void commit(const std::function<void(int)>& meanwhile);
+  void close_file();
+  void commit(const std::function<void()>& meanwhile);
 };
 
 namespace {
@@ -137,27 +146,70 @@ Handle WeightFileWriter::Impl::create(hid_t parent, const std::string& name, hid
   return made;
 }
 
+void WeightFileWriter::Impl::reserve(const Handle& made, const std::string& name, uint64_t bytes) {
+  const haddr_t offset = bytes > 0 ? H5Dget_offset(made) : 0;
+  check(offset != HADDR_UNDEF, "reserving room for " + name);
+  places.add({.name = name, .offset = offset, .bytes = bytes});
+}
+
+void WeightFileWriter::Impl::lay_out() {
+  static_assert(std::endian::native == std::endian::little, "values go to their places as they lie in memory");
+  close_file();
+  struct stat status {};
+  if (fstat(descriptor.fd, &status) != 0) fail_errno(errno);
+  places.close(uint64_t(status.st_size));
+  descriptor.sent = 0;  // the values are still to come
+}
+
 void WeightFileWriter::Impl::finish_rows() {
-  if (!dataset) return;
+  if (!dataset && !place) return;
   const int64_t wanted = shape.rank() == 0 ? 1 : shape[0];
   REQUIRE_THAT(rows_done == wanted, "saving ", path.string(), ": ", key, " has ", rows_done, " of ", wanted, " rows");
   dataset.reset();
+  place = nullptr;
 }
 
 void WeightFileWriter::Impl::begin(const std::string& layer, const std::string& weight, const Shape& s) {
   check_name(layer), check_name(weight);
   finish_rows();
-  dataset = create(group(weights, layer), weight, H5T_IEEE_F32LE, s);
   shape = s, key = layer + "/" + weight, rows_done = 0;
+  if (file) {
+    dataset = create(group(weights, layer), weight, H5T_IEEE_F32LE, s);
+    return;
+  }
+  Places::Place& reserved = places.find(key);
+  REQUIRE_THAT(reserved.bytes == uint64_t(s.size()) * sizeof(float) && reserved.done == 0, key, ": not what was reserved, or written twice");
+  place = &reserved;
 }
 
-void WeightFileWriter::Impl::commit(const std::function<void(int)>& meanwhile) {
-  finish_rows();
+// `given` whole rows, behind those that are there.
+void WeightFileWriter::Impl::write_rows(int64_t given, const float* values) {
+  const int64_t count = shape.rank() == 0 ? 1 : shape[0];
+  if (place) {
+    places.write(descriptor, *place, values, count > 0 ? uint64_t(given * (shape.size() / count)) * sizeof(float) : 0);
+    return check(true, "writing " + key);
+  }
+  std::array<hsize_t, 4> start{hsize_t(rows_done)}, size{};
+  for (int i = 0; i < shape.rank(); ++i) size[size_t(i)] = hsize_t(shape[i]);
+  size[0] = hsize_t(given);
+  const Handle space(H5Dget_space(dataset), H5Sclose);
+  const Handle memory(shape.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(shape.rank(), size.data(), nullptr), H5Sclose);
+  if (shape.rank() > 0) H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
+  check(H5Dwrite(dataset, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values) >= 0, "writing " + key);
+}
+
+void WeightFileWriter::Impl::close_file() {
   weights.reset(), state.reset();
   check(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0, "writing");
   check(file.reset() >= 0, "closing the file");
+}
+
+void WeightFileWriter::Impl::commit(const std::function<void()>& meanwhile) {
+  finish_rows();
+  if (file) close_file();
+  REQUIRE_THAT(!places.unfinished(), "saving ", path.string(), ": ", places.unfinished()->name, " misses values");
   std::future<void> reading;
-  if (meanwhile) reading = std::async(std::launch::async, meanwhile, descriptor.fd);
+  if (meanwhile) reading = std::async(std::launch::async, meanwhile);
   if (fsync(descriptor.fd) != 0) fail_errno(errno);
   if (meanwhile) reading.get();
   if (rename(temporary.c_str(), path.c_str()) != 0) fail_errno(errno);
@@ -187,18 +239,12 @@ void WeightFileWriter::begin_weight(const std::string& layer, const std::string&
 void WeightFileWriter::rows(std::span<const float> values) {
   const Session session;
   Impl& w = *impl_;
-  REQUIRE_THAT(w.dataset, "rows() without begin_weight()");
+  REQUIRE_THAT(w.dataset || w.place, "rows() without begin_weight()");
   const int64_t count = w.shape.rank() == 0 ? 1 : w.shape[0], row = count > 0 ? w.shape.size() / count : 0;
   const int64_t given = row > 0 ? int64_t(values.size()) / row : 0;
   REQUIRE_THAT(given * row == int64_t(values.size()) && w.rows_done + given <= count, w.key, ": ", values.size(),
                " values are not whole rows of ", str(w.shape), ", or too many");
-  std::array<hsize_t, 4> start{hsize_t(w.rows_done)}, size{};
-  for (int i = 0; i < w.shape.rank(); ++i) size[size_t(i)] = hsize_t(w.shape[i]);
-  size[0] = hsize_t(given);
-  const Handle space(H5Dget_space(w.dataset), H5Sclose);
-  const Handle memory(w.shape.rank() == 0 ? H5Screate(H5S_SCALAR) : H5Screate_simple(w.shape.rank(), size.data(), nullptr), H5Sclose);
-  if (w.shape.rank() > 0) H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr);
-  w.check(H5Dwrite(w.dataset, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, values.data()) >= 0, "writing " + w.key);
+  w.write_rows(given, values.data());
   w.rows_done += given;
 }
 
@@ -220,9 +266,39 @@ void WeightFileWriter::attribute(const std::string& name, const Attribute& value
   impl_->check(hdf5::write_attribute(impl_->file, name, value), "writing attribute " + name);
 }
 
-void WeightFileWriter::commit(const std::function<void(int)>& meanwhile) {
+void WeightFileWriter::commit(const std::function<void()>& meanwhile) {
   const Session session;
   impl_->commit(meanwhile);
 }
+
+void WeightFileWriter::reserve_weight(const std::string& layer, const std::string& weight, const Shape& shape) {
+  const Session session;
+  check_name(layer), check_name(weight);
+  const Handle dataset = impl_->create(impl_->group(impl_->weights, layer), weight, H5T_IEEE_F32LE, shape);
+  impl_->reserve(dataset, layer + "/" + weight, uint64_t(shape.size()) * sizeof(float));
+}
+
+void WeightFileWriter::reserve_text(const std::string& name, int64_t bytes) {
+  const Session session;
+  check_name(name);
+  const Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type, size_t(bytes));
+  impl_->reserve(impl_->create(impl_->file, name, type, {}), name, uint64_t(bytes));
+}
+
+void WeightFileWriter::lay_out() {
+  const Session session;
+  impl_->lay_out();
+}
+
+void WeightFileWriter::text(const std::string& name, const std::string& value) {
+  Places::Place& place = impl_->places.find(name);
+  REQUIRE_THAT(place.done == 0 && value.size() == place.bytes, name, ": ", value.size(), " bytes of text for the ", place.bytes, " reserved");
+  impl_->places.write(impl_->descriptor, place, value.data(), value.size());
+  impl_->check(true, "writing " + name);
+}
+
+uint64_t WeightFileWriter::final_bytes() const { return impl_->places.final_bytes(); }
+int WeightFileWriter::fd() const { return impl_->descriptor.fd; }
 
 }  // namespace ptrain

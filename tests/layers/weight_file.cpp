@@ -1,6 +1,7 @@
 #include "layers/weight_file.hpp"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -161,14 +162,71 @@ TEST_CASE("model file: a full disk") {
       w.attribute("long", std::string(10'000, 'x'));
       w.commit();
     });
+    const std::string laid_out = error_of([&] {
+      WeightFileWriter w(path);
+      w.reserve_weight("layer", "kernel", {250'000});
+      w.lay_out();
+      w.weight("layer", "kernel", {250'000}, counted(250'000));
+      w.commit();
+    });
     setrlimit(RLIMIT_FSIZE, &old);
     CHECK(contains(error, "saving " + path.string()));
     CHECK(contains(error, "File too large"));
+    if (room < 1'000'000) CHECK(contains(laid_out, "saving " + path.string() + ": File too large"));
     CHECK(entries(dir.path()) == 1);
     CHECK(test::read_file(path) == before);
   }
   write_small(path, 3);  // the library is still in order
   CHECK(read(WeightFileReader(path), 0) == counted(12, 3));
+}
+
+TEST_CASE("model file: laid out first, it becomes final from its beginning to its end") {
+  const test::TempDir dir;
+  const fs::path path = dir / "m.h5";
+  WeightFileWriter w(path);
+  w.attribute("net", "vgg16");
+  const std::vector<int64_t> rows{3, 5, 700, 0, 4};
+  for (size_t i = 0; i < rows.size(); ++i) w.reserve_weight("layer_" + std::to_string(i), "kernel", {rows[i], 4});
+  w.reserve_weight("scalar", "bias", {});
+  w.reserve_text("digest", 5);
+  w.lay_out();
+  CHECK_THROWS_AS(w.begin_weight("another", "kernel", {3, 4}), Error);   // no room was reserved
+  CHECK_THROWS_AS(w.begin_weight("layer_0", "kernel", {3, 5}), Error);  // or other room
+  std::string seen;  // what a reader has behind the writer
+  const auto follow = [&] {
+    CHECK(w.final_bytes() >= seen.size());
+    std::string more(w.final_bytes() - seen.size(), '\0');
+    REQUIRE(pread(w.fd(), more.data(), more.size(), off_t(seen.size())) == ssize_t(more.size()));
+    seen += more;
+  };
+  follow();
+  const size_t head = seen.size();
+  CHECK(head > 0);
+  w.begin_weight("layer_2", "kernel", {700, 4});  // not in the order of the file
+  w.rows(counted(400 * 4, 50));
+  w.rows(counted(300 * 4, 1650));
+  follow();
+  CHECK(seen.size() == head);
+  for (const size_t i : {0, 1, 3, 4}) {
+    w.begin_weight("layer_" + std::to_string(i), "kernel", {rows[i], 4});
+    w.rows(counted(rows[i] * 4, float(i)));
+    follow();
+  }
+  CHECK(seen.size() > head + 712 * 4 * sizeof(float));
+  w.weight("scalar", "bias", {}, std::vector<float>{7});
+  CHECK_THROWS_AS(w.commit(), Error);  // the text is missing
+  CHECK_THROWS_AS(w.text("digest", "1234"), Error);
+  w.text("digest", "12345");
+  follow();
+  w.commit();
+  CHECK(seen == test::read_file(path));
+
+  const WeightFileReader file(path);
+  CHECK(file.text("net") == "vgg16");
+  REQUIRE(file.tensors().size() == 6);
+  CHECK(read(file, 2) == counted(2800, 50));
+  for (const size_t i : {0, 1, 3, 4}) CHECK(read(file, i) == counted(rows[i] * 4, float(i)));
+  CHECK(read(file, 5) == std::vector<float>{7});
 }
 
 TEST_CASE("model file: places that cannot be written") {

@@ -84,6 +84,33 @@ void read_at(int fd, std::span<float> values, uint64_t offset, const std::string
   }
 }
 
+// The model file and its hash, which follows behind the writing.
+struct Output {
+  explicit Output(const fs::path& path) : file(path) {}
+
+  void lay_out(const std::vector<PlanTensor>& tensors) {
+    for (const PlanTensor& t : tensors) file.reserve_weight(t.layer, t.weight, t.shape);
+    file.reserve_text("converted_sha256", 64);
+    file.lay_out();
+    sha256.emplace(file.fd(), FileHasher::Kind::sha256, &progress);
+  }
+  void rows(std::span<const float> values) {
+    file.rows(values);
+    progress.set(file.final_bytes());
+  }
+  void commit(const std::string& input_sha256, ConvertReport& r) {
+    file.text("converted_sha256", input_sha256);
+    progress.set(file.final_bytes());
+    progress.finish();
+    r.output_bytes = int64_t(file.final_bytes());
+    file.commit([&] { r.output_sha256 = sha256->wait(); });
+  }
+
+  WeightFileWriter file;
+  Progress progress;
+  std::optional<FileHasher> sha256;
+};
+
 // The parent's side of one conversion: takes frames and trusts none of them.
 class Receiver {
  public:
@@ -105,11 +132,11 @@ class Receiver {
   }
   const std::vector<PlanTensor>& tensors() const { return tensors_; }
 
-  void receive(const PlanTensor& t, WeightFileWriter* to) {
+  void receive(const PlanTensor& t, Output* to) {
     expect(FrameType::tensor);
     const std::string wanted = t.layer + "/" + t.weight + " " + str(t.shape);
     if (frames_.text() != wanted) fail(ErrorKind::weights, "the reader sent another tensor than ", wanted);
-    if (to) to->begin_weight(t.layer, t.weight, t.shape);
+    if (to) to->file.begin_weight(t.layer, t.weight, t.shape);
     const int64_t rows = t.shape.rank() > 0 ? t.shape[0] : 1, row = t.shape.size() / rows;
     frames_.allow_rows(std::max<size_t>(kRowsBytes, size_t(row) * sizeof(float)));
     for (int64_t got = 0; got < t.shape.size(); got += int64_t(values_.size())) {
@@ -130,7 +157,7 @@ class Receiver {
 
  private:
   // The tensor's bytes lie in the file as they are wanted: piece by piece, so that they stay in the processor's cache.
-  void copy(int64_t rows, int64_t row, WeightFileWriter* to) {
+  void copy(int64_t rows, int64_t row, Output* to) {
     const Place place = Place::from_bytes(frames_.data());
     const int64_t step = std::max<int64_t>(1, kCopyBytes / (row * int64_t(sizeof(float))));
     for (int64_t first = 0; first < rows; first += step) {
@@ -140,7 +167,7 @@ class Receiver {
     }
   }
 
-  void take(const std::string& name, WeightFileWriter* to) {
+  void take(const std::string& name, Output* to) {
     if (!all_finite(values_)) fail(ErrorKind::weights, "'", name, "' holds a number that is not finite (NaN or infinity)");
     if (to) to->rows(values_);
   }
@@ -209,13 +236,6 @@ bool is_part(const fs::path& file) {
          name.find_first_not_of("0123456789", name.size() - kEnd.size() - 5) == name.size() - kEnd.size();
 }
 
-std::string sha256_of(int fd, int64_t& bytes) {
-  struct stat status {};
-  fstat(fd, &status);
-  bytes = status.st_size;
-  return FileHasher(fd, FileHasher::Kind::sha256).wait();
-}
-
 }  // namespace
 
 ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout>& layouts) {
@@ -240,11 +260,14 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     std::optional<FileHasher> md5;
     if (r.plan.old_names && may_be_official(net.keras_net, net.top, r.input_bytes)) md5.emplace(input, FileHasher::Kind::md5);
 
-    std::optional<WeightFileWriter> writer;
-    if (!options.out.empty()) writer.emplace(options.out);
-    if (writer) write_attributes(*writer, options, r, net);
+    std::optional<Output> out;
+    if (!options.out.empty()) {
+      out.emplace(options.out);
+      write_attributes(out->file, options, r, net);
+      out->lay_out(from.tensors());
+    }
     for (const PlanTensor& t : from.tensors()) {
-      from.receive(t, writer ? &*writer : nullptr);
+      from.receive(t, out ? &*out : nullptr);
       r.parameters += t.shape.size();
     }
     from.done();
@@ -252,10 +275,7 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
     r.input_sha256 = sha256.wait();
     if (md5) r.input_md5 = md5->wait();
     r.official = match_official(net.keras_net, net.top, r.input_md5, r.input_bytes);
-    if (writer) {
-      writer->attribute("converted_sha256", r.input_sha256);
-      writer->commit([&](int fd) { r.output_sha256 = sha256_of(fd, r.output_bytes); });
-    }
+    if (out) out->commit(r.input_sha256, r);
     return r;
   } catch (const Error& e) {
     if (std::string(e.what()).starts_with("saving ")) throw;

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -34,12 +35,31 @@ class Hash {
 
 }  // namespace
 
-FileHasher::FileHasher(int fd, Kind kind)
-    : thread_([this, fd, kind](const std::stop_token& stop) {
+void Progress::set(uint64_t final_bytes) {
+  const std::lock_guard lock(mutex_);
+  final_bytes_ = final_bytes;
+  changed_.notify_all();
+}
+
+void Progress::finish() {
+  const std::lock_guard lock(mutex_);
+  finished_ = true;
+  changed_.notify_all();
+}
+
+uint64_t Progress::wait_beyond(uint64_t at, std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, stop, [&] { return final_bytes_ > at || finished_; });
+  return stop.stop_requested() || final_bytes_ < at ? 0 : final_bytes_ - at;
+}
+
+FileHasher::FileHasher(int fd, Kind kind, Progress* behind)
+    : thread_([this, fd, kind, behind](const std::stop_token& stop) {
         Hash hash(kind == Kind::md5 ? EVP_md5() : EVP_sha256());
         std::vector<char> buffer(256 << 10);  // stays in the processor's cache
         for (off_t at = 0; !stop.stop_requested();) {
-          const ssize_t got = pread(fd, buffer.data(), buffer.size(), at);
+          const uint64_t there = behind ? behind->wait_beyond(uint64_t(at), stop) : buffer.size();
+          const ssize_t got = pread(fd, buffer.data(), std::min<uint64_t>(buffer.size(), there), at);
           if (got < 0 && errno == EINTR) continue;
           if (got < 0) error_ = std::strerror(errno);
           if (got <= 0) break;
