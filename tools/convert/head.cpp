@@ -118,6 +118,26 @@ std::string check_config(const ModelConfig& config, Head& head, std::vector<std:
   return "";
 }
 
+// The classes of layers without weights are all that a file without configuration says about them. "" when each may stand in one of the nets,
+// in a head that ptrain can rebuild, or before the base.
+std::string check_weightless(const std::set<std::string>& classes, std::vector<std::string>& notes) {
+  static const std::set<std::string> kBase = {"input_layer", "zero_padding2d", "activation", "re_lu", "add", "concatenate",
+                                              "max_pooling2d", "average_pooling2d"},
+                                     kHead = {"global_average_pooling2d", "flatten", "dropout", "softmax"},
+                                     kBefore = {"rescaling", "resizing", "center_crop", "true_divide", "subtract", "get_item"};
+  std::string before;
+  for (const std::string& c : classes) {
+    if (kBase.contains(c) || kHead.contains(c)) continue;
+    if (!kBefore.contains(c) && !c.starts_with("random_"))
+      return concat("it has a layer of class ", c, ", and the file has no configuration that says where; known are dense, dropout and softmax");
+    if (!c.starts_with("random_")) before += (before.empty() ? "" : ", ") + c;
+  }
+  if (!before.empty())
+    notes.push_back("layers before the base are left out: " + before +
+                    "; the file has no configuration that says what they do to the images. Say it with --preprocessing");
+  return "";
+}
+
 // "rescale S O" when the one layer that changes pixels before the base is a Rescaling that the net's own preprocessing is not; else "".
 std::string rescaling_of(const ConfigLayer& l, const NetLayout& net) {
   if ((l.scale.size() != 1 && l.scale.size() != 3) || (l.offset.size() != 1 && l.offset.size() != 3)) return "";
@@ -171,7 +191,7 @@ HeadSearch find_head(const Match& match, const Source& source) {
       if (const auto dense = as_dense(source, int(i))) head.dense.push_back(*dense);
   if (head.dense.empty() || head.dense.size() > kMaxDense) return s;
   s.why_not = chain(head.dense, net.features, source);
-  if (s.why_not.empty() && !config.layers.empty()) s.why_not = check_config(config, head, s.notes);
+  if (s.why_not.empty()) s.why_not = config.layers.empty() ? check_weightless(source.weightless, s.notes) : check_config(config, head, s.notes);
   if (!s.why_not.empty()) return s;
   if (!head.from_config) {
     head.dropout.assign(head.dense.size() - 1, 0);

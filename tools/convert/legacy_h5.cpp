@@ -97,6 +97,20 @@ class Reader {
   std::map<std::pair<std::string, std::string>, size_t> index_;  // of `found`
 };
 
+// The list has names of layers and no classes. A name that Keras gave by itself, "multiply_3", tells the class; these matter to a head.
+std::set<std::string> weightless_of(const Names& names, const std::vector<SourceLayer>& with_weights) {
+  static const std::set<std::string> kTelling = {"multiply", "dot",       "maximum",   "minimum", "average", "attention", "global_max_pooling2d",
+                                                 "gelu",     "leaky_re_lu", "softplus", "elu",     "lambda"};
+  std::set<std::string> full, classes;
+  for (const SourceLayer& l : with_weights) full.insert(l.place.empty() ? l.name : l.place);
+  for (const std::string& n : names) {
+    const size_t bar = n.find_last_not_of("0123456789");
+    const std::string kind = bar != std::string::npos && bar > 0 && bar + 1 < n.size() && n[bar] == '_' ? n.substr(0, bar) : n;
+    if (kTelling.contains(kind) && !full.contains(n)) classes.insert(kind);
+  }
+  return classes;
+}
+
 std::optional<nlohmann::json> model_config(hid_t root) {
   const std::string text = text_attribute(root, "model_config");
   if (text.empty()) return {};
@@ -131,7 +145,7 @@ Source read_legacy(hid_t root) {
   const auto names = name_list(weights, "layer_names");
   if (!names) fail(ErrorKind::weights, "'model_weights' has no layer_names attribute: nothing would be loaded");
 
-  const std::vector<Entry> everything = census(root);  // first of all: it refuses links
+  const std::vector<Entry> everything = census(root).datasets;  // first of all: it refuses links
   Reader reader(weights);
   for (size_t i = 0; i < names->size(); ++i) reader.layer((*names)[i], int64_t(i));
   const std::string prefix = whole_model ? "model_weights/" : "";
@@ -140,6 +154,7 @@ Source read_legacy(hid_t root) {
     else if (!e.path.starts_with(prefix) || !reader.listed.contains(e.path.substr(prefix.size()))) s.unlisted.push_back(e.path);
   }
   s.layers = std::move(reader.found);
+  s.weightless = weightless_of(*names, s.layers);
   for (SourceLayer& l : s.layers)
     for (SourceTensor& t : l.tensors) t.path = prefix + t.path;
   return s;

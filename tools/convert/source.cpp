@@ -9,7 +9,7 @@ constexpr int kMaxDepth = 24;
 constexpr size_t kMaxObjects = 200'000;
 
 struct Walk {
-  std::vector<Entry> found;
+  Census found;
   std::map<uint64_t, std::string> seen;  // address → path
 
   void group(hid_t at, const std::string& path, int depth) {
@@ -26,8 +26,10 @@ struct Walk {
       const auto [first, is_new] = seen.emplace(o.address, name);
       if (!is_new) fail(ErrorKind::weights, "'", name, "' is '", first->second, "' once more: two names for one object");
       if (seen.size() > kMaxObjects) fail(ErrorKind::weights, "more than ", kMaxObjects, " objects");
-      if (o.kind == hdf5::ObjectKind::dataset) found.push_back({name, o.address});
-      if (o.kind == hdf5::ObjectKind::group) group(o.handle, name, depth + 1);
+      if (o.kind == hdf5::ObjectKind::dataset) found.datasets.push_back({name, o.address});
+      if (o.kind != hdf5::ObjectKind::group) continue;
+      found.groups.push_back(name);
+      group(o.handle, name, depth + 1);
     }
   }
 };
@@ -47,7 +49,7 @@ struct Walk {
 
 }  // namespace
 
-std::vector<Entry> census(hid_t group) {
+Census census(hid_t group) {
   Walk walk;
   walk.group(group, "", 0);
   return std::move(walk.found);

@@ -35,6 +35,7 @@ struct Source {
   std::string keras_version, backend;
   std::optional<nlohmann::json> config;  // of the model
   std::vector<SourceLayer> layers;
+  std::set<std::string> weightless;   // classes of layers that have no weights ("multiply"), where the file lists them
   std::vector<std::string> unlisted;  // datasets that no list of weights mentions
   int64_t bookkeeping = 0;            // tensors of optimizers, and states of random generators
 };
@@ -51,12 +52,16 @@ Source read_weights_h5(hid_t root);
 
 // What follows is for the readers.
 
-// Every dataset of the tree below `group`, by path; refuses links, and groups that contain themselves.
+// Every dataset and every group of the tree below `group`, by path; refuses links, and groups that contain themselves.
 struct Entry {
   std::string path;
   uint64_t address;
 };
-std::vector<Entry> census(hid_t group);
+struct Census {
+  std::vector<Entry> datasets;
+  std::vector<std::string> groups;
+};
+Census census(hid_t group);
 // The dataset at `path` ("a/b/c") below `group`. `bfloat16`: by the mark that Keras leaves.
 SourceTensor describe_dataset(hid_t group, const std::string& path, const std::string& name);
 hdf5::Object open_path(hid_t group, const std::string& path);

@@ -53,10 +53,29 @@ std::optional<size_t> owner_length(const std::string& path) {
   return bar - 5;
 }
 
+// Classes of the layers in lists of layers that have neither weights nor layers of their own. An attribute of somebody's own class has a
+// name that says nothing.
+std::set<std::string> weightless_of(const Census& tree) {
+  std::set<std::string> full, classes;  // full: layers with weights, and models
+  for (const Entry& e : tree.datasets)
+    if (const auto length = owner_length(e.path)) full.insert(e.path.substr(0, *length));
+  const auto list_of = [](const std::string& path) { return path.substr(0, std::min(path.size(), path.rfind('/'))); };
+  const auto is_list = [](const std::string& path) { return path.substr(path.rfind('/') + 1) == "layers"; };
+  for (const std::string& g : tree.groups)
+    if (is_list(g)) full.insert(list_of(g));
+  for (const std::string& g : tree.groups) {
+    if (full.contains(g) || !is_list(list_of(g))) continue;
+    SourceLayer layer;
+    split_class(g.substr(g.rfind('/') + 1), layer);
+    classes.insert(layer.kind);
+  }
+  return classes;
+}
+
 }  // namespace
 
 bool is_weights_h5(hid_t root) {
-  for (const Entry& e : census(root))
+  for (const Entry& e : census(root).datasets)
     if (owner_length(e.path)) return true;
   return false;
 }
@@ -64,7 +83,8 @@ bool is_weights_h5(hid_t root) {
 Source read_weights_h5(hid_t root) {
   Source s{.container = ".weights.h5"};
   std::set<std::string> layers;
-  for (const Entry& e : census(root)) {
+  const Census tree = census(root);
+  for (const Entry& e : tree.datasets) {
     if (bookkeeping(e.path)) {
       ++s.bookkeeping;
       continue;
@@ -73,6 +93,7 @@ Source read_weights_h5(hid_t root) {
     else s.unlisted.push_back(e.path);
   }
   for (const std::string& path : layers) s.layers.push_back(read_vars(root, path));
+  s.weightless = weightless_of(tree);
   return s;
 }
 
