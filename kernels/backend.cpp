@@ -8,4 +8,11 @@ namespace ptrain {
 std::unique_ptr<Recording> Backend::do_record(Exec&, const std::function<void()>&) { fail(ErrorKind::failed, "record: ", name(), " cannot record"); }
 void Backend::do_replay(Exec&, const Recording&) { fail(ErrorKind::failed, "replay: ", name(), " cannot record"); }
 
+void Backend::do_inverted_residual(Exec& e, const InvertedResidual& r, Buffer x, Buffer residual, Buffer y) {
+  const bool expands = r.expand.weights != nullptr;
+  if (expands) do_conv_bn_act(e, r.expand.f, x, *r.expand.weights, {}, r.wide);
+  do_depthwise_bn_act(e, r.depthwise, expands ? r.wide : x, *r.depthwise_weights, {}, r.deep);
+  do_conv_bn_act(e, r.project.f, r.deep, *r.project.weights, residual, y);
+}
+
 }  // namespace ptrain

@@ -42,6 +42,20 @@ struct Fused {
   bool residual = false;
 };
 
+// Sandler et al., 2018: 1×1 up (`expand`, which may be missing), depthwise, 1×1 down; each with its packed weights, and room for what lies
+// between, [n, h, w, c] like the results of `expand` and `depthwise`. What is in there afterwards is undefined.
+struct InvertedResidual {
+  struct Pointwise {
+    Fused<ConvShape> f;
+    const PackedWeights* weights = nullptr;  // null: there is no such convolution
+  };
+  Pointwise expand;
+  Fused<DepthwiseShape> depthwise;
+  const PackedWeights* depthwise_weights = nullptr;
+  Pointwise project;
+  Buffer wide, deep;
+};
+
 struct MemoryInfo {
   int64_t total = 0, free = 0;  // bytes
 };
@@ -108,6 +122,8 @@ class Backend {
   std::shared_ptr<const PackedWeights> pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift);
   void conv_bn_act(Exec&, const Fused<ConvShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y);
   void depthwise_bn_act(Exec&, const Fused<DepthwiseShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y);
+  // The same numbers as two or three of these calls, one after the other.
+  void inverted_residual(Exec&, const InvertedResidual&, Buffer x, Buffer residual, Buffer y);
 
   // Dense layers: the three products, then bias and activation.
   void dense_forward(Exec&, const DenseShape&, Buffer x, Buffer w, Buffer y);
@@ -183,6 +199,7 @@ class Backend {
   virtual std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) = 0;
   virtual void do_conv_bn_act(Exec&, const Fused<ConvShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) = 0;
   virtual void do_depthwise_bn_act(Exec&, const Fused<DepthwiseShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) = 0;
+  virtual void do_inverted_residual(Exec&, const InvertedResidual&, Buffer x, Buffer residual, Buffer y);  // unless overridden: the calls
 
   virtual void do_dense_forward(Exec&, const DenseShape&, Buffer x, Buffer w, Buffer y) = 0;
   virtual void do_dense_backward_data(Exec&, const DenseShape&, Buffer dy, Buffer w, Into dx) = 0;

@@ -119,6 +119,15 @@ void Backend::depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x
   do_depthwise_bn_act(e, f, x, w, residual, y);
 }
 
+void Backend::inverted_residual(Exec& e, const InvertedResidual& r, Buffer x, Buffer residual, Buffer y) {
+  const bool expands = r.expand.weights != nullptr;
+  if (expands) check_fused("inverted_residual", r.expand.f, x, {}, r.wide);
+  check_fused("inverted_residual", r.depthwise, expands ? r.wide : x, {}, r.deep);
+  check_fused("inverted_residual", r.project.f, r.deep, residual, y);
+  const OpClock clock(e, "inverted_residual");
+  do_inverted_residual(e, r, x, residual, y);
+}
+
 void Backend::dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) {
   Check("dense_forward").floating("x", x, s.m * s.c).is("w", w, x.dtype, s.c * s.k).is("y", y, x.dtype, s.m * s.k);
   const OpClock clock(e, "dense_forward");

@@ -17,6 +17,8 @@ struct Scope::Plan {
   bool has_bn() const { return !names.bn.empty(); }
   bool has_residual() const { return o.residual.defined(); }
   int64_t channels() const { return y[3]; }
+  Fused<ConvShape> fused_conv(const Tensor& x) const { return {conv_shape(x, w, window), o.act, has_residual()}; }
+  Fused<DepthwiseShape> fused_depthwise(const Tensor& x) const { return {depthwise_shape(x, w, window), o.act, has_residual()}; }
 };
 
 namespace {
@@ -65,10 +67,7 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
     return convolve(padded, plan(padded, names, rest, p.depthwise));
   }
   const int conv_step = take_step(), bn_step = p.has_bn() ? take_step() : conv_step, last = p.has_residual() ? take_step() : bn_step;
-  const bool untouched = !skipped(conv_step) && !skipped(last);
-  const bool no_gradient = !wants_grad(x) && !wants_grad(p.o.residual) &&
-                           (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
-  if (o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn)) {
+  if (frozen_whole(x, p, conv_step)) {
     if (o_.trace) o_.trace->live.resize(size_t(last), false);
     return done(last, fused(x, p), p.has_residual() ? std::vector{x, p.o.residual} : std::vector{x});
   }
@@ -95,6 +94,15 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
     tell({.type = p.o.act == Act::relu6 ? "ReLU" : "Activation", .name = p.names.act, .act = p.o.act}, {z}, y);
   }
   return y;
+}
+
+int Scope::steps(const Plan& p) const { return 1 + p.has_bn() + p.has_residual(); }
+
+bool Scope::frozen_whole(const Tensor& x, const Plan& p, int first_step) const {
+  const bool untouched = !skipped(first_step) && !skipped(first_step + steps(p) - 1);
+  const bool no_gradient = !wants_grad(x) && !wants_grad(p.o.residual) &&
+                           (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
+  return o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn);
 }
 
 Tensor Scope::unfused_conv(const Tensor& x, const Plan& p) {
@@ -124,24 +132,55 @@ Scope::ScaleShift Scope::scale_and_shift(const std::string& bn, const BnOpts& o,
   return f;
 }
 
+// The kernel with what follows it folded in, as the backend wants it.
+FrozenWeights::Packed Scope::packed(const Tensor& x, const Plan& p) {
+  return o_.frozen->find_or_pack(p.names.conv, [&] {
+    const Tensor& w = weight(p.names.conv, p.kernel_name(), p.w);
+    const ScaleShift s = scale_and_shift(p);
+    const DType t = w.dtype() == DType::float64 ? DType::float64 : DType::float32;
+    const Tensor scale = Tensor::from(s.scale, {p.channels()}, t, w.memory()), shift = Tensor::from(s.shift, {p.channels()}, t, w.memory());
+    if (p.depthwise) return c_.backend.pack_depthwise(c_.exec, p.fused_depthwise(x), w.buffer(), scale.buffer(), shift.buffer());
+    return c_.backend.pack_conv(c_.exec, p.fused_conv(x), w.buffer(), scale.buffer(), shift.buffer());
+  });
+}
+
 // One operation for everything.
 Tensor Scope::fused(const Tensor& x, const Plan& p) {
   Tensor y = c_.tensor(p.y, x.dtype());
   const Buffer residual = p.has_residual() ? p.o.residual.buffer() : Buffer{};
-  const auto run = [&](auto shape, auto pack, auto conv_bn_act) {
-    const Fused<decltype(shape)> f{shape, p.o.act, p.has_residual()};
-    const FrozenWeights::Packed packed = o_.frozen->find_or_pack(p.names.conv, [&] {
-      const Tensor& w = weight(p.names.conv, p.kernel_name(), p.w);
-      const ScaleShift s = scale_and_shift(p);
-      const DType t = w.dtype() == DType::float64 ? DType::float64 : DType::float32;
-      const Tensor scale = Tensor::from(s.scale, {p.channels()}, t, w.memory()), shift = Tensor::from(s.shift, {p.channels()}, t, w.memory());
-      return (c_.backend.*pack)(c_.exec, f, w.buffer(), scale.buffer(), shift.buffer());
-    });
-    (c_.backend.*conv_bn_act)(c_.exec, f, x.buffer(), *packed, residual, y.buffer());
-  };
-  if (p.depthwise) run(depthwise_shape(x, p.w, p.window), &Backend::pack_depthwise, &Backend::depthwise_bn_act);
-  else run(conv_shape(x, p.w, p.window), &Backend::pack_conv, &Backend::conv_bn_act);
+  const FrozenWeights::Packed weights = packed(x, p);
+  if (p.depthwise) c_.backend.depthwise_bn_act(c_.exec, p.fused_depthwise(x), x.buffer(), *weights, residual, y.buffer());
+  else c_.backend.conv_bn_act(c_.exec, p.fused_conv(x), x.buffer(), *weights, residual, y.buffer());
   return y;
+}
+
+Tensor Scope::inverted_residual(const Tensor& x, const ConvStep& expand, const ConvStep& depthwise, const ConvStep& project) {
+  const bool expands = !expand.names.conv.empty();
+  const auto one_by_one = [&] {
+    const Tensor wide = expands ? conv_bn(x, expand.names, expand.o) : x;
+    return conv_bn(depthwise_bn(wide, depthwise.names, depthwise.o), project.names, project.o);
+  };
+  if (!o_.frozen || o_.observer || o_.trace || !x.has_data()) return one_by_one();
+  const Plan p1 = plan(x, expand.names, expand.o, false);  // of no meaning without an expansion
+  const Tensor wide_shape = expands ? Tensor::shape_only(p1.y, x.dtype()) : x;
+  const Plan p2 = plan(wide_shape, depthwise.names, depthwise.o, true);
+  const Tensor deep_shape = Tensor::shape_only(p2.y, x.dtype());
+  const Plan p3 = plan(deep_shape, project.names, project.o, false);
+  const int second = step_ + (expands ? steps(p1) : 0), third = second + steps(p2);
+  if ((expands && !frozen_whole(x, p1, step_)) || !frozen_whole(x, p2, second) || !frozen_whole(x, p3, third)) return one_by_one();
+
+  enter(expands ? expand.names.conv : depthwise.names.conv);
+  step_ = third + steps(p3);
+  const Tensor y = c_.tensor(p3.y, x.dtype()), wide = expands ? c_.tensor(p1.y, x.dtype()) : x, deep = c_.tensor(p2.y, x.dtype());
+  const FrozenWeights::Packed w1 = expands ? packed(x, p1) : nullptr, w2 = packed(wide, p2), w3 = packed(deep, p3);
+  const InvertedResidual all{.expand = {expands ? p1.fused_conv(x) : Fused<ConvShape>{}, w1.get()},
+                             .depthwise = p2.fused_depthwise(wide),
+                             .depthwise_weights = w2.get(),
+                             .project = {p3.fused_conv(deep), w3.get()},
+                             .wide = expands ? wide.buffer() : Buffer{},
+                             .deep = deep.buffer()};
+  c_.backend.inverted_residual(c_.exec, all, x.buffer(), p3.has_residual() ? p3.o.residual.buffer() : Buffer{}, y.buffer());
+  return done(step_ - 1, y, {x});
 }
 
 Tensor Scope::normalise(const Tensor& x, const std::string& name, const BnOpts& o, Act act) {

@@ -34,6 +34,11 @@ struct ConvNames {
   std::string pad, conv, bn, add, act;
 };
 
+struct ConvStep {
+  ConvNames names;
+  ConvOpts o;
+};
+
 struct PoolOpts {
   int64_t window = 2, stride = 2;
   Pad pad = Pad::valid;
@@ -72,6 +77,8 @@ class Scope {
   Tensor conv_bn(const Tensor& x, const ConvNames&, const ConvOpts&);
   Tensor depthwise_bn(const Tensor& x, const ConvNames&, const ConvOpts&);
   Tensor bn_act(const Tensor& x, const std::string& bn, const std::string& act_name, Act, const BnOpts&);  // DenseNet's order
+  // conv_bn() unless its name is empty, depthwise_bn(), conv_bn(), one after the other; one operation in a frozen pass.
+  Tensor inverted_residual(const Tensor& x, const ConvStep& expand, const ConvStep& depthwise, const ConvStep& project);
 
   // block.cpp: what DenseNet does with x is done with a block, and concat() is append()
   Block block(const Tensor& x, int64_t width);  // width: the channels at the end
@@ -102,6 +109,9 @@ class Scope {
   struct ScaleShift {
     std::vector<double> scale, shift;
   };
+  int steps(const Plan&) const;
+  bool frozen_whole(const Tensor& x, const Plan&, int first_step) const;  // these steps may become one operation
+  FrozenWeights::Packed packed(const Tensor& x, const Plan&);
   ScaleShift scale_and_shift(const Plan&);
   ScaleShift scale_and_shift(const std::string& bn, const BnOpts&, int64_t channels, const std::vector<double>& bias);
   Tensor convolve(const Tensor& x, const Plan&);

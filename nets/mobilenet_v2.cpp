@@ -9,15 +9,14 @@ constexpr BnOpts kBn{.eps = 1e-3, .momentum = 0.999};
 // 1×1 up, depthwise 3×3, 1×1 down without an activation; the sum with the input where shapes allow it.
 Tensor inverted_residual(Scope& s, const Tensor& x, int64_t out, int64_t stride, int64_t expand, int id) {
   const std::string p = id ? "block_" + std::to_string(id) + "_" : "expanded_conv_";
-  Tensor y = x;
-  if (id)  // block 0 has no expansion
-    y = s.conv_bn(y, {.conv = p + "expand", .bn = p + "expand_BN", .act = p + "expand_relu"}, {.out = expand * x.dim(3), .act = Act::relu6, .bn = kBn});
-  ConvOpts depthwise{.kernel = 3, .stride = stride, .act = Act::relu6, .bn = kBn};
-  if (stride == 2) depthwise.zero_pad = keras_pad(y, 3);
-  else depthwise.pad = Pad::same;
-  y = s.depthwise_bn(y, {.pad = stride == 2 ? p + "pad" : "", .conv = p + "depthwise", .bn = p + "depthwise_BN", .act = p + "depthwise_relu"}, depthwise);
+  ConvStep up;  // block 0 has no expansion
+  if (id) up = {{.conv = p + "expand", .bn = p + "expand_BN", .act = p + "expand_relu"}, {.out = expand * x.dim(3), .act = Act::relu6, .bn = kBn}};
+  ConvStep depthwise{{.conv = p + "depthwise", .bn = p + "depthwise_BN", .act = p + "depthwise_relu"}, {.kernel = 3, .stride = stride, .act = Act::relu6, .bn = kBn}};
+  if (stride == 2) depthwise.names.pad = p + "pad", depthwise.o.zero_pad = keras_pad(x, 3);
+  else depthwise.o.pad = Pad::same;
   const bool shortcut = stride == 1 && x.dim(3) == out;
-  return s.conv_bn(y, {.conv = p + "project", .bn = p + "project_BN", .add = p + "add"}, {.out = out, .bn = kBn, .residual = shortcut ? x : Tensor()});
+  const ConvStep down{{.conv = p + "project", .bn = p + "project_BN", .add = p + "add"}, {.out = out, .bn = kBn, .residual = shortcut ? x : Tensor()}};
+  return s.inverted_residual(x, up, depthwise, down);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Augmentation: warp → contrast → brightness → the net's preprocessing, from the cached uint8 images to the net's input. Source
 // positions are float32 in Keras' order of operations: this file is compiled without fused multiply-add.
 #include <cmath>
+#include <cstring>
 
 #include "kernels/cpu/cpu.hpp"
 #include "kernels/cpu/loops.hpp"
@@ -12,13 +13,14 @@ namespace {
 struct Workspace {
   Workspace(const AugmentShape& s, char* memory)
       : planes(reinterpret_cast<float*>(memory)), x(planes + s.h * s.w * s.c), y(x + s.w), left(reinterpret_cast<int32_t*>(y + s.w)), top(left + s.w) {
-    for (int i = 0; i < 4; ++i) tap[i] = reinterpret_cast<uint8_t*>(top + s.w) + i * s.w;
+    for (int i = 0; i < 4; ++i) four[i] = reinterpret_cast<uint32_t*>(top + s.w) + i * s.w, tap[i] = reinterpret_cast<uint8_t*>(four[i]);
   }
-  static int64_t bytes(const AugmentShape& s) { return (s.h * s.w * s.c * 4 + s.w * (4 * 4 + 4) + 63) / 64 * 64; }
+  static int64_t bytes(const AugmentShape& s) { return (s.h * s.w * s.c * 4 + s.w * (4 * 4 + 4 * 4) + 63) / 64 * 64; }
   float* planes;         // [c][h][w]
   float *x, *y;          // [w]
   int32_t *left, *top;   // [w]
   uint8_t* tap[4];       // [w]: upper left, upper right, lower left, lower right
+  uint32_t* four[4];     // [w], in their place: four bytes of three channels each, see blend_row_rgb()
 };
 
 // at → the source position of the fill mode, in [0, last]; for `constant` what is far outside comes near, so that it fits an integer.
@@ -98,6 +100,12 @@ Inside find_positions(const AugmentShape& s, const Transform& t, int64_t row, Wo
   return s.fill == FillMode::constant ? in : Inside{0, s.w};
 }
 
+// p: upper left, upper right, lower left, lower right; a and b: how far to the right and down.
+float blend(const float (&p)[4], float a, float b) {
+  const float upper = p[0] + (p[1] - p[0]) * a, lower = p[2] + (p[3] - p[2]) * a;
+  return upper + (lower - upper) * b;
+}
+
 // Pixels [begin, end) of one channel of one row: the four pixels around each position, blended.
 // Layout : image uint8 HWC; to float32, one channel.
 // Thread : a row. Positions and blends are vectors; the bytes are fetched one by one, for hardware gathers are no faster.
@@ -108,13 +116,8 @@ void blend_row(const AugmentShape& s, const uint8_t* image, int64_t begin, int64
   const int64_t right = s.c, down = s.w * s.c;
   const auto w = int32_t(s.w), h = int32_t(s.h);
   const float *x = work.x, *y = work.y;
-  int32_t *left = work.left, *top = work.top;
+  const int32_t *left = work.left, *top = work.top;
   uint8_t *t0 = work.tap[0], *t1 = work.tap[1], *t2 = work.tap[2], *t3 = work.tap[3];
-#pragma omp simd
-  for (int64_t i = begin; i < end; ++i) {
-    left[i] = kChecked ? int32_t(std::floor(x[i])) : std::min(int32_t(x[i]), w - 2);
-    top[i] = kChecked ? int32_t(std::floor(y[i])) : std::min(int32_t(y[i]), h - 2);
-  }
   for (int64_t i = begin; i < end; ++i) {
     if constexpr (kChecked) {
       const auto fetch = [&](int32_t v, int32_t u) { return image[std::clamp(v, 0, h - 1) * down + std::clamp(u, 0, w - 1) * right]; };
@@ -141,9 +144,46 @@ void blend_row(const AugmentShape& s, const uint8_t* image, int64_t begin, int64
       p[2] = l && d ? p[2] : s.fill_value;
       p[3] = r && d ? p[3] : s.fill_value;
     }
-    const float a = x[i] - float(left[i]), b = y[i] - float(top[i]);
-    const float upper = p[0] + (p[1] - p[0]) * a, lower = p[2] + (p[3] - p[2]) * a;
-    to[i] = upper + (lower - upper) * b;
+    to[i] = blend(p, x[i] - float(left[i]), y[i] - float(top[i]));
+  }
+}
+
+// The same for three channels at once and pixels of which none is outside. A pixel and its right neighbour are six bytes, r g b r' g' b':
+// the first four and the last four of them are fetched, for the row above and the row below.
+void blend_row_rgb(const AugmentShape& s, const uint8_t* image, int64_t begin, int64_t end, Workspace& work, float* to) {
+  const int64_t down = s.w * 3, plane = s.h * s.w;
+  const float *x = work.x, *y = work.y;
+  const int32_t *left = work.left, *top = work.top;
+  uint32_t *f0 = work.four[0], *f1 = work.four[1], *f2 = work.four[2], *f3 = work.four[3];
+  for (int64_t i = begin; i < end; ++i) {
+    const uint8_t* p = image + top[i] * down + left[i] * 3;
+    std::memcpy(f0 + i, p, 4);
+    std::memcpy(f1 + i, p + 2, 4);
+    std::memcpy(f2 + i, p + down, 4);
+    std::memcpy(f3 + i, p + down + 2, 4);
+  }
+  for (int c = 0; c < 3; ++c) {
+    float* channel = to + c * plane;
+    const int low = 8 * c, high = 8 * c + 8;
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) {
+      const auto byte = [](uint32_t four, int shift) { return float(int32_t(four >> shift & 255)); };
+      const float p[4] = {byte(f0[i], low), byte(f1[i], high), byte(f2[i], low), byte(f3[i], high)};
+      channel[i] = blend(p, x[i] - float(left[i]), y[i] - float(top[i]));
+    }
+  }
+}
+
+// The upper left one of the four pixels around each position.
+template <bool kChecked>
+void find_corners(const AugmentShape& s, int64_t begin, int64_t end, Workspace& work) {
+  const auto w = int32_t(s.w), h = int32_t(s.h);
+  const float *x = work.x, *y = work.y;
+  int32_t *left = work.left, *top = work.top;
+#pragma omp simd
+  for (int64_t i = begin; i < end; ++i) {
+    left[i] = kChecked ? int32_t(std::floor(x[i])) : std::min(int32_t(x[i]), w - 2);
+    top[i] = kChecked ? int32_t(std::floor(y[i])) : std::min(int32_t(y[i]), h - 2);
   }
 }
 
@@ -158,10 +198,14 @@ void warp(const AugmentShape& s, const Transform& t, const uint8_t* image, Works
   }
   for (int64_t row = 0; row < s.h; ++row) {
     const Inside in = find_positions(s, t, row, work);
+    find_corners<true>(s, 0, in.begin, work);
+    find_corners<false>(s, in.begin, in.end, work);
+    find_corners<true>(s, in.end, s.w, work);
+    if (s.c == 3) blend_row_rgb(s, image, in.begin, in.end, work, work.planes + row * s.w);
     for (int64_t c = 0; c < s.c; ++c) {
       float* to = work.planes + c * pixels + row * s.w;
       blend_row<true>(s, image + c, 0, in.begin, work, to);
-      blend_row<false>(s, image + c, in.begin, in.end, work, to);
+      if (s.c != 3) blend_row<false>(s, image + c, in.begin, in.end, work, to);
       blend_row<true>(s, image + c, in.end, s.w, work, to);
       for (int64_t i = 0; (t.c0 != 0 || t.c1 != 0) && i < s.w; ++i)
         if (t.c0 * float(i) + t.c1 * float(row) + 1 == 0) to[i] = s.fill_value;

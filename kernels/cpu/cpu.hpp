@@ -39,6 +39,7 @@ class CpuBackend : public Backend {
   std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) override;
   void do_conv_bn_act(Exec&, const Fused<ConvShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override;
   void do_depthwise_bn_act(Exec&, const Fused<DepthwiseShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override;
+  void do_inverted_residual(Exec&, const InvertedResidual&, Buffer x, Buffer residual, Buffer y) override;
 
   void do_dense_forward(Exec&, const DenseShape&, Buffer x, Buffer w, Buffer y) override;
   void do_dense_backward_data(Exec&, const DenseShape&, Buffer dy, Buffer w, Into dx) override;

@@ -4,21 +4,10 @@
 #include <limits>
 
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/memory.hpp"
 #include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 namespace {
-
-// float32 in any case: scale · w, rounded to the type of the activations, as r·s rows of c; then shift, a row of c.
-struct PackedDepthwise final : PackedWeights {
-  PackedDepthwise(const DepthwiseShape& s, DType t) : shape(s), type(t), data(int64_t(sizeof(float)) * (s.r * s.s + 1) * s.c) {}
-  float* weights() const { return static_cast<float*>(data.data()); }
-  float* bias() const { return weights() + shape.r * shape.s * shape.c; }
-  DepthwiseShape shape;
-  DType type;
-  Block data;
-};
 
 // An activation as bounds, so that one loop serves all of them.
 struct Bounds {
@@ -26,8 +15,7 @@ struct Bounds {
   explicit Bounds(Act act) : low(act == Act::none ? -kInfinity : 0.f), high(act == Act::relu6 ? 6.f : kInfinity) {}
   template <class V>
   V clip(V v) const {
-    v = v < low ? V{} + low : v;  // a NaN stays one
-    return v > high ? V{} + high : v;
+    return at_most(at_least(v, low), high);
   }
   static constexpr float kInfinity = std::numeric_limits<float>::infinity();
 };
@@ -42,6 +30,7 @@ struct Rows {
   const T* residual;  // of the first row; null when there is none
   T* y;               // the first row
   int64_t top;        // the row of x that the first row of its window sees
+  int64_t x_first = 0;  // the row that lies at `image`
 };
 
 // y[p,q,c] = act(b[c] + Σ_{r,s} x[p·stride − pad_h + r, q·stride − pad_w + s, c] · w[r,s,c] [+ residual[p,q,c]]) for kP rows from p on and
@@ -62,7 +51,7 @@ void block(const Rows<T>& rows, int64_t q) {
     unrolled<kRows>([&](auto row) PTRAIN_INLINE {
       const int64_t h = rows.top + row;
       if (h < 0 || h >= rows.s.h) return;
-      const T* x = rows.image + (h * rows.s.w + first) * c + ch;
+      const T* x = rows.image + ((h - rows.x_first) * rows.s.w + first) * c + ch;
       Vec tap[kP][3];
       unrolled<kP * 3>([&](auto i) PTRAIN_INLINE {
         constexpr int kTap = row - i / 3 * kStride;
@@ -128,7 +117,27 @@ void row_any(const Rows<T>& row, float* sums) {
   }
 }
 
+// One row of y, or two when `two` and their windows share rows enough (with stride 2 they share but one). Returns how many.
+template <class T>
+int64_t some_rows(const Rows<T>& rows, bool two) {
+  if (rows.s.stride == 2) rows_3x3<2, 1>(rows);
+  else if (two) rows_3x3<1, 2>(rows);
+  else rows_3x3<1, 1>(rows);
+  return rows.s.stride == 1 && two ? 2 : 1;
+}
+
 }  // namespace
+
+bool depthwise_is_fast(const DepthwiseShape& s) { return s.r == 3 && s.s == 3 && s.c % kLanes == 0 && s.stride <= 2; }
+
+void depthwise_strip(const PackedDepthwise& packed, Act act, int64_t first, int64_t last, const float* x, int64_t x_first, float* y) {
+  const DepthwiseShape& s = packed.shape;
+  for (int64_t p = first; p < last;) {
+    const Rows<float> rows{.s = s, .w = packed.weights(), .b = packed.bias(), .bounds = Bounds(act), .image = x, .residual = nullptr,
+                           .y = y + (p - first) * s.q() * s.c, .top = p * s.stride - s.pad_h, .x_first = x_first};
+    p += some_rows(rows, p + 1 < last);
+  }
+}
 
 std::shared_ptr<const PackedWeights> CpuBackend::do_pack_depthwise(Exec&, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale, Buffer shift) {
   DepthwiseShape shape = f.conv;
@@ -152,7 +161,7 @@ void CpuBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Bu
 
 void depthwise_rows(Exec& e, const DepthwiseShape& s, const DepthwiseCall& call) {
   const int64_t p_count = s.p(), row_size = s.q() * s.c;
-  const bool fast = s.r == 3 && s.s == 3 && s.c % kLanes == 0 && s.stride <= 2;
+  const bool fast = depthwise_is_fast(s);
   with_type(call.x.dtype, [&]<class T>(T) {
     parallel(e, s.n * p_count, row_size, [&](Part part) {
       for (int64_t i = part.begin, count = 1; i < part.end; i += count) {
@@ -170,11 +179,8 @@ void depthwise_rows(Exec& e, const DepthwiseShape& s, const DepthwiseCall& call)
             prefetch_row(call.x.data, i / p_count * s.h + std::max<int64_t>(0, p * s.stride - s.pad_h + s.r + 1 + ahead), s.n * s.h, s.w * s.c * int64_t(sizeof(T)));
             prefetch_row(call.y.data, i + 2 + ahead, s.n * p_count, row_size * int64_t(sizeof(T)));
           }
-        count = fast && s.stride == 1 && p + 1 < p_count && i + 1 < part.end ? 2 : 1;  // with stride 2 the windows of two rows share but one
-        if (!fast) row_any(rows, call.sums + part.index * s.c);
-        else if (count == 2) rows_3x3<1, 2>(rows);
-        else if (s.stride == 1) rows_3x3<1, 1>(rows);
-        else rows_3x3<2, 1>(rows);
+        if (fast) count = some_rows(rows, p + 1 < p_count && i + 1 < part.end);
+        else row_any(rows, call.sums + part.index * s.c), count = 1;
       }
     });
   });

@@ -1,4 +1,4 @@
-// The frozen convolution: y = act(scale · conv(x, w) + shift [+ residual]) in one oneDNN primitive, or by Winograd.
+// The frozen convolution: y = act(scale · conv(x, w) + shift [+ residual]) in one oneDNN primitive, or by Winograd, or pixel by pixel.
 //
 // An image is always computed by one thread with a primitive for a batch of one: the result depends neither on the batch nor on
 // the number of threads, a chain of layers finds its activations in the cache of the core that made them, and one layout of the
@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/conv.hpp"
 #include "kernels/cpu/cpu.hpp"
+#include "kernels/cpu/pointwise.hpp"
 #include "kernels/cpu/winograd.hpp"
 
 namespace ptrain::cpu {
@@ -108,6 +109,15 @@ void run_winograd(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWino
                                .y = y.as<float>()});
 }
 
+void run_pointwise(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedPointwise& packed, Buffer residual, Buffer y) {
+  const ConvShape& s = f.conv;
+  REQUIRE_THAT(pointwise_fits(s, x.dtype) && packed.c == s.c && packed.k == s.k && packed.act == f.act, "conv_bn_act: the weights were packed for another convolution or type");
+  parallel(e, s.n * s.h * s.w, s.k, [&](Part part) {
+    const float* added = f.residual ? residual.as<const float>() + part.begin * s.k : nullptr;
+    pointwise(packed, part.end - part.begin, x.as<const float>() + part.begin * s.c, added, y.as<float>() + part.begin * s.k);
+  });
+}
+
 // How long one image takes, on zeros.
 double time_fused(CpuExec& exec, const Fused<ConvShape>& f, DType type, const PackedWeights& packed) {
   Fused<ConvShape> one = f;
@@ -126,6 +136,7 @@ double time_fused(CpuExec& exec, const Fused<ConvShape>& f, DType type, const Pa
 
 std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
   require_type(w.dtype);
+  if (pointwise_fits(f.conv, w.dtype)) return pack_pointwise(f, w.as<const float>(), scale.as<const float>(), shift.as<const float>());
   CpuExec& exec = cpu_exec(e).worker(0);
   std::shared_ptr<const PackedWeights> packed[2];
   const auto pack = [&](Algorithm a) -> std::shared_ptr<const PackedWeights>& {
@@ -137,6 +148,7 @@ std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fus
 }
 
 void CpuBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights& w, Buffer residual, Buffer y) {
+  if (const auto* pixelwise = dynamic_cast<const PackedPointwise*>(&w)) return run_pointwise(e, f, x, *pixelwise, residual, y);
   if (const auto* winograd = dynamic_cast<const PackedWinograd*>(&w)) return run_winograd(e, f, x, *winograd, residual, y);
   const auto* direct = dynamic_cast<const PackedConv*>(&w);
   REQUIRE_THAT(direct, "conv_bn_act: the weights were packed for another kind of convolution or device");

@@ -22,6 +22,7 @@ namespace ptrain::cpu {
 
 constexpr int64_t kLanes = 16;
 using Vec = float __attribute__((vector_size(64)));
+using HalfVec = float __attribute__((vector_size(32)));
 using VecBits = uint32_t __attribute__((vector_size(64)));
 using VecHalf = uint16_t __attribute__((vector_size(32)));
 
@@ -77,11 +78,25 @@ template <class F>
   if (i < end) f(i, end - i);
 }
 
-// Activations as bounds. A NaN stays a NaN.
-template <class A>
-Vec activate(Vec v) {
-  if constexpr (!std::is_same_v<A, Linear>) v = v < 0 ? Vec{} : v;
-  if constexpr (std::is_same_v<A, Relu6>) v = v > 6 ? Vec{} + 6 : v;
+// v where it is not below the bound, or not above it. A NaN stays a NaN. (AVX's instructions are exactly this; GCC 12 takes two for it.)
+inline float at_least(float v, float low) { return v < low ? low : v; }
+inline float at_most(float v, float high) { return v > high ? high : v; }
+#ifdef __AVX512F__
+inline Vec at_least(Vec v, float low) { return _mm512_maskz_max_ps(0xffff, _mm512_set1_ps(low), v); }
+inline Vec at_most(Vec v, float high) { return _mm512_maskz_min_ps(0xffff, _mm512_set1_ps(high), v); }
+inline HalfVec at_least(HalfVec v, float low) { return _mm256_max_ps(_mm256_set1_ps(low), v); }
+inline HalfVec at_most(HalfVec v, float high) { return _mm256_min_ps(_mm256_set1_ps(high), v); }
+#else
+template <class V>
+V at_least(V v, float low) { return v < low ? V{} + low : v; }
+template <class V>
+V at_most(V v, float high) { return v > high ? V{} + high : v; }
+#endif
+
+template <class A, class V>
+V activate(V v) {
+  if constexpr (!std::is_same_v<A, Linear>) v = at_least(v, 0);
+  if constexpr (std::is_same_v<A, Relu6>) v = at_most(v, 6);
   return v;
 }
 

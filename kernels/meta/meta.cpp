@@ -51,6 +51,14 @@ class MetaBackend final : public Backend {
   void do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override {
     note(e, "depthwise_bn_act", f.conv.macs(), x, Buffer{nullptr, x.dtype, f.conv.w_size()}, residual, y);
   }
+  // What lies between the convolutions does not leave the caches.
+  void do_inverted_residual(Exec& e, const InvertedResidual& r, Buffer x, Buffer residual, Buffer y) override {
+    const auto weights = [&](int64_t size) { return Buffer{nullptr, x.dtype, size}; };
+    const bool expands = r.expand.weights != nullptr;
+    if (expands) note_conv(e, "inverted_residual", r.expand.f, x, weights(r.expand.f.conv.w_size()));
+    note(e, "inverted_residual", r.depthwise.conv.macs(), expands ? Buffer{} : x, weights(r.depthwise.conv.w_size()));
+    note_conv(e, "inverted_residual", r.project.f, weights(r.project.f.conv.w_size()), residual, y);
+  }
 
   void do_dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) override { note(e, "dense_forward", s.macs(), x, w, y); }
   void do_dense_backward_data(Exec& e, const DenseShape& s, Buffer dy, Buffer w, Into dx) override { note(e, "dense_backward_data", s.macs(), dy, w, dx.buffer); }

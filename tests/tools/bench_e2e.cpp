@@ -40,7 +40,9 @@ TEST_CASE("bench lists the layers of a net with their bounds") {
   REQUIRE(by_name.contains("Conv_1"));
   CHECK(by_name["Conv_1"]["mflop"].get<double>() == doctest::Approx(2 * 7 * 7 * 320 * 1280 / 1e6).epsilon(0.001));
   CHECK(by_name["Conv_1"]["ms"].get<double>() > 0);
-  CHECK(by_name.contains("block_1_depthwise"));
+  REQUIRE(by_name.contains("block_1_expand"));  // with what follows it
+  CHECK(by_name["block_1_expand"]["op"] == "inverted_residual");
+  CHECK(by_name["block_1_expand"]["mflop"].get<double>() == doctest::Approx(2 * (112 * 112 * 16 * 96 + 56 * 56 * (9 * 96 + 96 * 24)) / 1e6).epsilon(0.001));
   for (const auto& l : layers) {
     const std::string bound = l["bound"];
     CHECK((bound == "arithmetic" || bound == "cache" || bound == "memory"));
