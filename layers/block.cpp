@@ -5,7 +5,7 @@ namespace {
 
 // Not packed in any way, but kept where packed weights are: computed once, not once a pass.
 struct ScaleAndShift : PackedWeights {
-  ScaleAndShift(Tensor a, Tensor b) : scale(std::move(a)), shift(std::move(b)) {}
+  explicit ScaleAndShift(std::pair<Tensor, Tensor> both) : scale(std::move(both.first)), shift(std::move(both.second)) {}
   Tensor scale, shift;
 };
 
@@ -27,9 +27,7 @@ Tensor Scope::bn_act(const Block& b, const std::string& bn, const std::string& a
   return step({b.x}, b.x.shape(), [&] {
     const auto packed = o_.frozen->find_or_pack(bn, [&] {
       const ScaleShift f = scale_and_shift(bn, o, channels, std::vector<double>(size_t(channels), 0.0));
-      const Tensor& beta = weight(bn, "beta", {channels});
-      const DType t = beta.dtype() == DType::float64 ? DType::float64 : DType::float32;
-      return std::make_shared<const ScaleAndShift>(Tensor::from(f.scale, {channels}, t, beta.memory()), Tensor::from(f.shift, {channels}, t, beta.memory()));
+      return std::make_shared<const ScaleAndShift>(f.tensors(weight(bn, "beta", {channels})));
     });
     const auto& of = static_cast<const ScaleAndShift&>(*packed);
     const Tensor y = c_.tensor(b.x.shape(), b.x.dtype());

@@ -17,6 +17,7 @@ struct Scope::Plan {
   bool has_bn() const { return !names.bn.empty(); }
   bool has_residual() const { return o.residual.defined(); }
   int64_t channels() const { return y[3]; }
+  int steps() const { return 1 + has_bn() + has_residual(); }
   Fused<ConvShape> fused_conv(const Tensor& x) const { return {conv_shape(x, w, window), o.act, has_residual()}; }
   Fused<DepthwiseShape> fused_depthwise(const Tensor& x) const { return {depthwise_shape(x, w, window), o.act, has_residual()}; }
 };
@@ -96,10 +97,8 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
   return y;
 }
 
-int Scope::steps(const Plan& p) const { return 1 + p.has_bn() + p.has_residual(); }
-
 bool Scope::frozen_whole(const Tensor& x, const Plan& p, int first_step) const {
-  const bool untouched = !skipped(first_step) && !skipped(first_step + steps(p) - 1);
+  const bool untouched = !skipped(first_step) && !skipped(first_step + p.steps() - 1);
   const bool no_gradient = !wants_grad(x) && !wants_grad(p.o.residual) &&
                            (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
   return o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn);
@@ -132,13 +131,17 @@ Scope::ScaleShift Scope::scale_and_shift(const std::string& bn, const BnOpts& o,
   return f;
 }
 
+std::pair<Tensor, Tensor> Scope::ScaleShift::tensors(const Tensor& beside) const {
+  const DType t = beside.dtype() == DType::float64 ? DType::float64 : DType::float32;
+  const Shape channels{int64_t(scale.size())};
+  return {Tensor::from(scale, channels, t, beside.memory()), Tensor::from(shift, channels, t, beside.memory())};
+}
+
 // The kernel with what follows it folded in, as the backend wants it.
 FrozenWeights::Packed Scope::packed(const Tensor& x, const Plan& p) {
   return o_.frozen->find_or_pack(p.names.conv, [&] {
     const Tensor& w = weight(p.names.conv, p.kernel_name(), p.w);
-    const ScaleShift s = scale_and_shift(p);
-    const DType t = w.dtype() == DType::float64 ? DType::float64 : DType::float32;
-    const Tensor scale = Tensor::from(s.scale, {p.channels()}, t, w.memory()), shift = Tensor::from(s.shift, {p.channels()}, t, w.memory());
+    const auto [scale, shift] = scale_and_shift(p).tensors(w);
     if (p.depthwise) return c_.backend.pack_depthwise(c_.exec, p.fused_depthwise(x), w.buffer(), scale.buffer(), shift.buffer());
     return c_.backend.pack_conv(c_.exec, p.fused_conv(x), w.buffer(), scale.buffer(), shift.buffer());
   });
@@ -166,11 +169,11 @@ Tensor Scope::inverted_residual(const Tensor& x, const ConvStep& expand, const C
   const Plan p2 = plan(wide_shape, depthwise.names, depthwise.o, true);
   const Tensor deep_shape = Tensor::shape_only(p2.y, x.dtype());
   const Plan p3 = plan(deep_shape, project.names, project.o, false);
-  const int second = step_ + (expands ? steps(p1) : 0), third = second + steps(p2);
+  const int second = step_ + (expands ? p1.steps() : 0), third = second + p2.steps();
   if ((expands && !frozen_whole(x, p1, step_)) || !frozen_whole(x, p2, second) || !frozen_whole(x, p3, third)) return one_by_one();
 
   enter(expands ? expand.names.conv : depthwise.names.conv);
-  step_ = third + steps(p3);
+  step_ = third + p3.steps();
   const Tensor y = c_.tensor(p3.y, x.dtype()), wide = expands ? c_.tensor(p1.y, x.dtype()) : x, deep = c_.tensor(p2.y, x.dtype());
   const FrozenWeights::Packed w1 = expands ? packed(x, p1) : nullptr, w2 = packed(wide, p2), w3 = packed(deep, p3);
   const InvertedResidual all{.expand = {expands ? p1.fused_conv(x) : Fused<ConvShape>{}, w1.get()},

@@ -108,8 +108,8 @@ class Scope {
   Plan plan(const Tensor& x, const ConvNames&, const ConvOpts&, bool depthwise) const;
   struct ScaleShift {
     std::vector<double> scale, shift;
+    std::pair<Tensor, Tensor> tensors(const Tensor& beside) const;  // float32, or float64 beside a tensor of that
   };
-  int steps(const Plan&) const;
   bool frozen_whole(const Tensor& x, const Plan&, int first_step) const;  // these steps may become one operation
   FrozenWeights::Packed packed(const Tensor& x, const Plan&);
   ScaleShift scale_and_shift(const Plan&);

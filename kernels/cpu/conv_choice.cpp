@@ -3,16 +3,11 @@
 #include <algorithm>
 
 #include "kernels/cpu/cpu.hpp"
+#include "kernels/cpu/vec.hpp"
 #include "kernels/cpu/winograd.hpp"
 
 namespace ptrain::cpu {
 namespace {
-
-#ifdef __AVX512F__
-constexpr bool kWideVectors = true;  // Winograd's loops are written for 32 registers of sixteen floats
-#else
-constexpr bool kWideVectors = false;
-#endif
 
 // Costs in multiply-adds of the direct convolution, for each pair of channels. Measured on AMD Zen 4: a product of Winograd's costs
 // 1.15 with its transforms; reading the transformed weights once costs as much as ten products where they come from the third-level

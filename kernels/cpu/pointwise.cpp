@@ -7,12 +7,6 @@
 namespace ptrain::cpu {
 namespace {
 
-#ifdef __AVX512F__
-constexpr bool kWideVectors = true;  // the loops are written for 32 registers of sixteen floats
-#else
-constexpr bool kWideVectors = false;
-#endif
-
 // Outputs of the panel that comes when `left` are left: what fills the registers best. An AMD Zen computes eight floats at a time, so that
 // half a vector costs half.
 constexpr int64_t panel_width(int64_t left) {

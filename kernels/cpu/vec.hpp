@@ -20,6 +20,13 @@
 
 namespace ptrain::cpu {
 
+// Whether there are 32 registers of sixteen floats, for which the loops of matrix products are written.
+#ifdef __AVX512F__
+constexpr bool kWideVectors = true;
+#else
+constexpr bool kWideVectors = false;
+#endif
+
 constexpr int64_t kLanes = 16;
 using Vec = float __attribute__((vector_size(64)));
 using HalfVec = float __attribute__((vector_size(32)));

@@ -104,8 +104,7 @@ std::set<std::string> weightless_of(const Names& names, const std::vector<Source
   std::set<std::string> full, classes;
   for (const SourceLayer& l : with_weights) full.insert(l.place.empty() ? l.name : l.place);
   for (const std::string& n : names) {
-    const size_t bar = n.find_last_not_of("0123456789");
-    const std::string kind = bar != std::string::npos && bar > 0 && bar + 1 < n.size() && n[bar] == '_' ? n.substr(0, bar) : n;
+    const std::string kind = split_auto_name(n).kind;
     if (kTelling.contains(kind) && !full.contains(n)) classes.insert(kind);
   }
   return classes;

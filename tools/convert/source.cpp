@@ -49,6 +49,12 @@ struct Walk {
 
 }  // namespace
 
+AutoName split_auto_name(const std::string& name) {
+  const size_t bar = name.find_last_not_of("0123456789"), digits = name.size() - bar - 1;
+  const bool numbered = bar != std::string::npos && bar > 0 && name[bar] == '_' && digits > 0 && digits < 9;
+  return numbered ? AutoName{name.substr(0, bar), std::stoll(name.substr(bar + 1))} : AutoName{name, 0};
+}
+
 Census census(hid_t group) {
   Walk walk;
   walk.group(group, "", 0);

@@ -52,6 +52,13 @@ Source read_weights_h5(hid_t root);
 
 // What follows is for the readers.
 
+// The class in a name that Keras gave by itself, and its number: "conv2d_5" → conv2d, 5; "conv2d" → conv2d, 0.
+struct AutoName {
+  std::string kind;
+  int64_t number = 0;
+};
+AutoName split_auto_name(const std::string& name);
+
 // Every dataset and every group of the tree below `group`, by path; refuses links, and groups that contain themselves.
 struct Entry {
   std::string path;

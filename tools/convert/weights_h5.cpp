@@ -1,24 +1,11 @@
 // Container: .weights.h5 of Keras 3 and of tf.keras from 2.12 on. The tree follows the model's attributes; layers of a list are called by
 // class and number (layers/conv2d_5), their variables by number (vars/0). Newer versions note the layer's own name at "vars".
 #include <algorithm>
-#include <charconv>
 
 #include "tools/convert/source.hpp"
 
 namespace ptrain::convert {
 namespace {
-
-bool is_number(const std::string& text) {
-  return !text.empty() && text.size() < 9 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
-
-// "conv2d_5" → conv2d, 5; "conv2d" → conv2d, 0
-void split_class(const std::string& name, SourceLayer& to) {
-  const size_t bar = name.rfind('_');
-  const bool numbered = bar != std::string::npos && bar > 0 && is_number(name.substr(bar + 1));
-  to.kind = numbered ? name.substr(0, bar) : name;
-  to.number = numbered ? std::stoll(name.substr(bar + 1)) : 0;
-}
 
 bool bookkeeping(const std::string& path) {
   return path.starts_with("optimizer/") || path.starts_with("_optimizer/") || path.find("seed_generator") != std::string::npos;
@@ -31,7 +18,8 @@ SourceLayer read_vars(hid_t root, const std::string& path) {  // path of the lay
   SourceLayer layer{.name = "", .path = path, .place = "", .kind = "", .number = -1, .tensors = {}};
   const size_t slash = path.rfind('/');
   if (slash != std::string::npos) layer.place = path.substr(0, slash);
-  split_class(slash == std::string::npos ? path : path.substr(slash + 1), layer);
+  const AutoName own = split_auto_name(path.substr(slash == std::string::npos ? 0 : slash + 1));
+  layer.kind = own.kind, layer.number = own.number;
   if (const auto name = hdf5::attribute(group.handle, "name"); name && std::holds_alternative<std::string>(*name))
     layer.name = std::get<std::string>(*name);
   const std::vector<hdf5::Child> variables = hdf5::children(group.handle);
@@ -55,19 +43,15 @@ std::optional<size_t> owner_length(const std::string& path) {
 
 // Classes of the layers in lists of layers that have neither weights nor layers of their own. An attribute of somebody's own class has a
 // name that says nothing.
-std::set<std::string> weightless_of(const Census& tree) {
-  std::set<std::string> full, classes;  // full: layers with weights, and models
-  for (const Entry& e : tree.datasets)
-    if (const auto length = owner_length(e.path)) full.insert(e.path.substr(0, *length));
+std::set<std::string> weightless_of(const std::vector<std::string>& groups, const std::set<std::string>& with_weights) {
+  std::set<std::string> full = with_weights, classes;  // full: models as well
   const auto list_of = [](const std::string& path) { return path.substr(0, std::min(path.size(), path.rfind('/'))); };
   const auto is_list = [](const std::string& path) { return path.substr(path.rfind('/') + 1) == "layers"; };
-  for (const std::string& g : tree.groups)
+  for (const std::string& g : groups)
     if (is_list(g)) full.insert(list_of(g));
-  for (const std::string& g : tree.groups) {
+  for (const std::string& g : groups) {
     if (full.contains(g) || !is_list(list_of(g))) continue;
-    SourceLayer layer;
-    split_class(g.substr(g.rfind('/') + 1), layer);
-    classes.insert(layer.kind);
+    classes.insert(split_auto_name(g.substr(g.rfind('/') + 1)).kind);
   }
   return classes;
 }
@@ -93,7 +77,7 @@ Source read_weights_h5(hid_t root) {
     else s.unlisted.push_back(e.path);
   }
   for (const std::string& path : layers) s.layers.push_back(read_vars(root, path));
-  s.weightless = weightless_of(tree);
+  s.weightless = weightless_of(tree.groups, layers);
   return s;
 }
 
