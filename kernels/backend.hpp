@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "kernels/augment.hpp"
 #include "kernels/dtype.hpp"
@@ -71,7 +72,8 @@ struct NormTrain {
 struct NormApply {
   Buffer x, gamma, beta, mean, inv_std, y;
 };
-// Inference: y = act(gamma · (x − mean)/√(variance + eps) + beta) with the moving statistics.
+// Inference: y = act(gamma · (x − mean)/√(variance + eps) + beta) with the moving statistics. Right after a convolution x is its result and no
+// buffer of its own.
 struct NormInfer {
   Buffer x, gamma, beta, mean, variance, y;
 };
@@ -98,6 +100,10 @@ class Backend {
   virtual void* allocate(int64_t bytes) = 0;  // aligned to 64
   virtual void release(void* data, int64_t bytes) noexcept = 0;
   virtual MemoryInfo memory_info() const = 0;
+
+  // What was measured in order to choose between algorithms (autotune), a line each, and the same given back: then it is not measured again.
+  virtual std::vector<std::string> tuned() const { return {}; }
+  virtual void recall(const std::vector<std::string>& /*tuned*/) {}
   void upload(Exec&, const void* host, Buffer to);  // asynchronous where the device can; `host` must live until synchronize()
   void download(Exec&, Buffer from, void* host);    // returns when the values are there
   void copy(Exec&, Buffer from, Buffer to);         // on the device, same type and size
@@ -116,6 +122,9 @@ class Backend {
   void depthwise_forward(Exec&, const DepthwiseShape&, Buffer x, Buffer w, Buffer y);
   void depthwise_backward_data(Exec&, const DepthwiseShape&, Buffer dy, Buffer w, Into dx);
   void depthwise_backward_filter(Exec&, const DepthwiseShape&, Buffer x, Buffer dy, Into dw);
+  // The forward pass (plus bias[k], which may be absent) and norm_infer_forward() in one, for training: the batch norm is frozen, w is not.
+  void conv_norm_infer(Exec&, const ConvShape&, Act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer&);
+  void depthwise_norm_infer(Exec&, const DepthwiseShape&, Act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer&);
 
   // Frozen convolution. scale and shift are float32[k] on the device; the packed weights serve any batch size n of that shape.
   std::shared_ptr<const PackedWeights> pack_conv(Exec&, const Fused<ConvShape>&, Buffer w, Buffer scale, Buffer shift);
@@ -194,6 +203,9 @@ class Backend {
   virtual void do_depthwise_forward(Exec&, const DepthwiseShape&, Buffer x, Buffer w, Buffer y) = 0;
   virtual void do_depthwise_backward_data(Exec&, const DepthwiseShape&, Buffer dy, Buffer w, Into dx) = 0;
   virtual void do_depthwise_backward_filter(Exec&, const DepthwiseShape&, Buffer x, Buffer dy, Into dw) = 0;
+  virtual void do_conv_norm_infer(Exec&, const ConvShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&);  // unless overridden: the calls,
+  virtual void do_depthwise_norm_infer(Exec&, const DepthwiseShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&);  // all in place
+  void finish_conv_norm(Exec&, const NormShape&, Buffer bias, NormInfer);  // what comes after the convolution, in t.y
 
   virtual std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer w, Buffer scale, Buffer shift) = 0;
   virtual std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) = 0;

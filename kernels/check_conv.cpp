@@ -50,6 +50,20 @@ void check_fused(const char* op, const Fused<Shape>& f, Buffer x, Buffer residua
   if (f.residual) Check(op).is("residual", residual, x.dtype, f.conv.y_size());
 }
 
+void check_norm_parameters(const char* op, DType p, int64_t c, const NormInfer& t) {
+  Check(op).optional("gamma", t.gamma, p, c).is("beta", t.beta, p, c).is("mean", t.mean, p, c).is("variance", t.variance, p, c);
+}
+
+// Checks a convolution with a batch norm behind it; the shape of the latter.
+template <class Shape>
+NormShape check_conv_norm(const char* op, const Shape& s, Act act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+  check_forward(op, s, x, w, t.y);
+  const int64_t c = channels_out(s);
+  Check(op).optional("bias", bias, wide(x.dtype), c);
+  check_norm_parameters(op, wide(x.dtype), c, t);
+  return {.rows = s.y_size() / c, .c = c, .eps = eps, .act = act};
+}
+
 void check_norm_backward(const char* op, const NormShape& s, const NormBackward& t) {
   const DType p = wide(t.dy.dtype);
   Check(op)
@@ -93,6 +107,18 @@ void Backend::depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer
   check_backward_filter("depthwise_backward_filter", s, x, dy, dw);
   const OpClock clock(e, "depthwise_backward_filter");
   do_depthwise_backward_filter(e, s, x, dy, dw);
+}
+
+void Backend::conv_norm_infer(Exec& e, const ConvShape& s, Act act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+  const NormShape norm = check_conv_norm("conv_norm_infer", s, act, eps, x, w, bias, t);
+  const OpClock clock(e, "conv_norm_infer");
+  do_conv_norm_infer(e, s, norm, x, w, bias, t);
+}
+
+void Backend::depthwise_norm_infer(Exec& e, const DepthwiseShape& s, Act act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+  const NormShape norm = check_conv_norm("depthwise_norm_infer", s, act, eps, x, w, bias, t);
+  const OpClock clock(e, "depthwise_norm_infer");
+  do_depthwise_norm_infer(e, s, norm, x, w, bias, t);
 }
 
 std::shared_ptr<const PackedWeights> Backend::pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
@@ -169,10 +195,8 @@ void Backend::norm_train_forward(Exec& e, const NormShape& s, const NormTrain& t
 }
 
 void Backend::norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t) {
-  const DType p = wide(t.x.dtype);
-  Check("norm_infer_forward")
-      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
-      .is("mean", t.mean, p, s.c).is("variance", t.variance, p, s.c);
+  Check("norm_infer_forward").floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size());
+  check_norm_parameters("norm_infer_forward", wide(t.x.dtype), s.c, t);
   const OpClock clock(e, "norm_infer_forward");
   do_norm_infer_forward(e, s, t);
 }

@@ -74,14 +74,19 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
   }
 
   const Act after_conv = p.has_bn() || p.has_residual() ? Act::none : p.o.act, after_bn = p.has_residual() ? Act::none : p.o.act;
-  Tensor y = skipped(conv_step) ? absent(conv_step, p.y, x.dtype()) : done(conv_step, unfused_conv(x, p), {x});
-  tell({.type = p.depthwise ? "DepthwiseConv2D" : "Conv2D", .name = p.names.conv, .filters = p.depthwise ? 0 : p.o.out, .kernel_h = p.w[0], .kernel_w = p.w[1], .stride = p.o.stride,
-        .pad = p.o.pad, .bias = p.o.bias, .act = after_conv}, {x}, y);
-  if (p.has_bn()) {
-    const Tensor z = y;
-    const Act inside = o_.observer ? Act::none : after_bn;
-    y = skipped(bn_step) ? absent(bn_step, p.y, x.dtype()) : done(bn_step, normalise(z, p.names.bn, p.o.bn, inside), {z});
-    tell({.type = "BatchNormalization", .name = p.names.bn, .eps = p.o.bn.eps, .momentum = p.o.bn.momentum, .gamma = p.o.bn.gamma}, {z}, y);
+  Tensor y;
+  if (norm_is_constant(p, conv_step)) {
+    y = done(bn_step, conv_norm(x, p, after_bn), {x});
+  } else {
+    y = skipped(conv_step) ? absent(conv_step, p.y, x.dtype()) : done(conv_step, unfused_conv(x, p), {x});
+    tell({.type = p.depthwise ? "DepthwiseConv2D" : "Conv2D", .name = p.names.conv, .filters = p.depthwise ? 0 : p.o.out, .kernel_h = p.w[0], .kernel_w = p.w[1], .stride = p.o.stride,
+          .pad = p.o.pad, .bias = p.o.bias, .act = after_conv}, {x}, y);
+    if (p.has_bn()) {
+      const Tensor z = y;
+      const Act inside = o_.observer ? Act::none : after_bn;
+      y = skipped(bn_step) ? absent(bn_step, p.y, x.dtype()) : done(bn_step, normalise(z, p.names.bn, p.o.bn, inside), {z});
+      tell({.type = "BatchNormalization", .name = p.names.bn, .eps = p.o.bn.eps, .momentum = p.o.bn.momentum, .gamma = p.o.bn.gamma}, {z}, y);
+    }
   }
   if (p.has_residual()) {
     const Tensor z = y;
@@ -102,6 +107,19 @@ bool Scope::frozen_whole(const Tensor& x, const Plan& p, int first_step) const {
   const bool no_gradient = !wants_grad(x) && !wants_grad(p.o.residual) &&
                            (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
   return o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn);
+}
+
+// The convolution is trained, the batch norm after it scales and shifts by constants (but for beta): one operation.
+bool Scope::norm_is_constant(const Plan& p, int conv_step) const {
+  const bool trains_gamma = p.o.bn.gamma && params_.trainable(p.names.bn);
+  return o_.record && !o_.observer && !o_.trace && p.has_bn() && !skipped(conv_step) && !skipped(conv_step + 1) && !trains_gamma && !uses_batch_statistics(p.names.bn);
+}
+
+Tensor Scope::conv_norm(const Tensor& x, const Plan& p, Act act) {
+  const Tensor& w = weight(p.names.conv, p.kernel_name(), p.w);
+  const Tensor bias = p.o.bias ? weight(p.names.conv, "bias", {p.channels()}) : Tensor();
+  const BatchNorm bn = batch_norm(p.names.bn, p.o.bn, p.channels(), act);
+  return p.depthwise ? depthwise_norm_infer(c_, x, w, p.window, bias, bn) : conv_norm_infer(c_, x, w, p.window, bias, bn);
 }
 
 Tensor Scope::unfused_conv(const Tensor& x, const Plan& p) {
@@ -186,14 +204,19 @@ Tensor Scope::inverted_residual(const Tensor& x, const ConvStep& expand, const C
   return done(step_ - 1, y, {x});
 }
 
-Tensor Scope::normalise(const Tensor& x, const std::string& name, const BnOpts& o, Act act) {
-  enter(name);
-  const Shape c{x.dim(3)};
+BatchNorm Scope::batch_norm(const std::string& name, const BnOpts& o, int64_t channels, Act act) {
+  const Shape c{channels};
   BatchNorm bn{.eps = o.eps, .momentum = o.momentum, .act = act};
   if (o.gamma) bn.gamma = weight(name, "gamma", c);
   bn.beta = weight(name, "beta", c);
   bn.moving_mean = weight(name, "moving_mean", c, Kind::statistic);
   bn.moving_variance = weight(name, "moving_variance", c, Kind::statistic);
+  return bn;
+}
+
+Tensor Scope::normalise(const Tensor& x, const std::string& name, const BnOpts& o, Act act) {
+  enter(name);
+  const BatchNorm bn = batch_norm(name, o, x.dim(3), act);
   return uses_batch_statistics(name) ? norm_train(c_, x, bn) : norm_infer(c_, x, bn);
 }
 

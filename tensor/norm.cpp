@@ -13,6 +13,34 @@ NormShape norm_shape(const Tensor& x, const BatchNorm& bn) {
 
 Buffer buffer_or_none(const Tensor& t) { return t.defined() ? t.buffer() : Buffer{}; }
 
+// The operations of one kind of convolution.
+template <class Shape>
+struct ConvOps {
+  void (Backend::*norm_infer)(Exec&, const Shape&, Act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer&);
+  void (Backend::*backward_data)(Exec&, const Shape&, Buffer dy, Buffer w, Into dx);
+  void (Backend::*backward_filter)(Exec&, const Shape&, Buffer x, Buffer dy, Into dw);
+};
+
+template <class S>
+Tensor norm_infer_of(Context& c, const ConvOps<S>& ops, const S& s, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y, const BatchNorm& bn) {
+  c.same_device("conv_norm_infer", x, w, bias, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
+  REQUIRE_THAT(!c.tape.wants_grad(bn.gamma), "conv_norm_infer: gamma's gradient needs the result of the convolution, which is not there");
+  const NormShape norm = norm_shape(y, bn);
+  (c.backend.*ops.norm_infer)(c.exec, s, bn.act, bn.eps, x.buffer(), w.buffer(), buffer_or_none(bias),
+                              {.x = {}, .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .mean = bn.moving_mean.buffer(), .variance = bn.moving_variance.buffer(), .y = y.buffer()});
+  const Tensor output = bn.act == Act::none ? Tensor() : y;
+  c.tape.record({x, w, bias, bn.beta}, y, [ops, s, norm, saved = c.tape.save(x), x = Ref(x), w, bias, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](Context& b, const Tensor& dy) {
+    const Tensor dz = dy.is_sole_owner() ? dy : b.like(dy);
+    b.backend.norm_infer_backward(b.exec, norm,
+                                  {.x = {}, .y = buffer_or_none(output), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .beta = {}, .mean = mean.buffer(), .inv_std = {}, .variance = variance.buffer(),
+                                   .dx = {dz.buffer()}, .dgamma = {}, .dbeta = b.tape.into(b, beta)});
+    if (const Into db = b.tape.into(b, bias)) b.backend.bias_backward(b.exec, {norm.rows, norm.c}, dz.buffer(), db);
+    if (const Into dw = b.tape.into(b, w)) (b.backend.*ops.backward_filter)(b.exec, s, saved.get(b).buffer(), dz.buffer(), dw);
+    if (const Into dx = b.tape.into(b, x)) (b.backend.*ops.backward_data)(b.exec, s, dz.buffer(), w.buffer(), dx);
+  });
+  return y;
+}
+
 }  // namespace
 
 Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
@@ -52,6 +80,18 @@ Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) {
                                    .variance = variance.buffer(), .dx = b.tape.into_place_of(b, x, dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
   });
   return y;
+}
+
+Tensor conv_norm_infer(Context& c, const Tensor& x, const Tensor& w, ConvWindow o, const Tensor& bias, const BatchNorm& bn) {
+  const ConvShape s = conv_shape(x, w.shape(), o);
+  const ConvOps<ConvShape> ops{&Backend::conv_norm_infer, &Backend::conv_backward_data, &Backend::conv_backward_filter};
+  return norm_infer_of(c, ops, s, x, w, bias, c.tensor({s.n, s.p(), s.q(), s.k}, x.dtype()), bn);
+}
+
+Tensor depthwise_norm_infer(Context& c, const Tensor& x, const Tensor& w, ConvWindow o, const Tensor& bias, const BatchNorm& bn) {
+  const DepthwiseShape s = depthwise_shape(x, w.shape(), o);
+  const ConvOps<DepthwiseShape> ops{&Backend::depthwise_norm_infer, &Backend::depthwise_backward_data, &Backend::depthwise_backward_filter};
+  return norm_infer_of(c, ops, s, x, w, bias, c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype()), bn);
 }
 
 }  // namespace ptrain

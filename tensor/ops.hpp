@@ -25,7 +25,6 @@ RowShape row_shape(const Tensor& x);                                            
 // conv.cpp: x [n,h,w,c]
 Tensor conv(Context&, const Tensor& x, const Tensor& w, ConvWindow);            // w [r,s,c,k] → [n,p,q,k]
 Tensor depthwise_conv(Context&, const Tensor& x, const Tensor& w, ConvWindow);  // w [r,s,c,1] → [n,p,q,c]
-
 // dense.cpp
 Tensor dense(Context&, const Tensor& x, const Tensor& w);                     // x [m,c], w [c,k] → [m,k]
 Tensor bias_act(Context&, const Tensor& x, const Tensor& b, Act);             // act(x + b), b [c]
@@ -38,6 +37,10 @@ struct BatchNorm {
 };
 Tensor norm_train(Context&, const Tensor& x, const BatchNorm&);  // batch statistics; moves the moving ones
 Tensor norm_infer(Context&, const Tensor& x, const BatchNorm&);  // moving statistics
+// The same of conv(x, w) or depthwise_conv(x, w), plus bias [c] where that is defined. Their result is never there: gamma, whose gradient
+// needs it, must not want one.
+Tensor conv_norm_infer(Context&, const Tensor& x, const Tensor& w, ConvWindow, const Tensor& bias, const BatchNorm&);
+Tensor depthwise_norm_infer(Context&, const Tensor& x, const Tensor& w, ConvWindow, const Tensor& bias, const BatchNorm&);
 
 // elementwise.cpp
 Tensor activation(Context&, const Tensor& x, Act);

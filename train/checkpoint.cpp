@@ -1,6 +1,8 @@
 #include "train/checkpoint.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <sstream>
 
 namespace ptrain {
 namespace {
@@ -80,6 +82,9 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model, cons
     backend.download(*backend.make_exec(1), tensor.buffer(), bytes.data());
     file.state(name, tensor.dtype(), tensor.shape(), bytes.data());
   }
+  std::string tuned;
+  for (const std::string& line : model.memory()->backend().tuned()) tuned += line + "\n";
+  if (!tuned.empty()) array("tuned", DType::uint8, tuned);
   file.commit();
 }
 
@@ -102,6 +107,16 @@ void read_optimizer(const WeightFileReader& file, Stepper& stepper) {
     backend.upload(*exec, stored.bytes.data(), tensor.buffer());
     exec->synchronize();
   }
+}
+
+void read_tuned(const WeightFileReader& file, Backend& backend) {
+  const std::vector<std::string> there = file.state_names();
+  if (std::find(there.begin(), there.end(), "tuned") == there.end()) return;
+  const std::vector<char> text = read_array<char>(file, "tuned", DType::uint8);
+  std::istringstream in(std::string(text.begin(), text.end()));
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  backend.recall(lines);
 }
 
 }  // namespace ptrain

@@ -40,5 +40,7 @@ void save_checkpoint(const std::filesystem::path& path, const Model& model, cons
 // In two parts, since the stepper of the stage can be made only when the stage is known.
 Position read_position(const WeightFileReader& file);
 void read_optimizer(const WeightFileReader& file, Stepper& stepper);
+// What autotune had measured: a training that goes on computes by the same algorithms.
+void read_tuned(const WeightFileReader& file, Backend& backend);
 
 }  // namespace ptrain

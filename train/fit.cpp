@@ -61,6 +61,7 @@ Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options
 
 void Fit::run(std::optional<Position> from, const WeightFileReader* state) {
   if (from) position_ = *from;
+  if (state) read_tuned(*state, model_.memory()->backend());
   const InterruptGuard guard;
   store_images();
   for (; position_.stage < int64_t(o_.stages.size()); ++position_.stage) {

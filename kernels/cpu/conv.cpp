@@ -5,6 +5,8 @@
 #include <chrono>
 
 #include "kernels/cpu/cpu.hpp"
+#include "kernels/cpu/folded_norm.hpp"
+#include "kernels/cpu/pointwise.hpp"
 #include "kernels/cpu/winograd.hpp"
 
 namespace ptrain::cpu {
@@ -96,6 +98,23 @@ void CpuBackend::do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w
   by_best(algorithms_, ConvUse::forward, s, x.dtype, Accumulate::no, [&](Algorithm a) {
     if (a == Algorithm::winograd) winograd_forward(e, s, {.x = x.as<const float>(), .w = w.as<const float>(), .y = y.as<float>()});
     else run(e, conv_key(OpKind::forward, s, x, w), make_forward, x, w, y);
+  });
+}
+
+// In one pass where the convolution is our own; oneDNN's is followed by the batch norm (as its post-operations, scale and shift cost more).
+void CpuBackend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+  const FoldedNorm fold(norm, bias, t);
+  if (pointwise_fits(s, x.dtype)) {
+    auto* room = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * pointwise_weights_size(s)));
+    return pointwise(e, s, pack_pointwise(s, norm.act, w.as<const float>(), fold.scale.data(), fold.shift.data(), room), x.as<const float>(), nullptr, t.y.as<float>());
+  }
+  by_best(algorithms_, ConvUse::forward, s, x.dtype, Accumulate::no, [&](Algorithm a) {
+    if (a == Algorithm::winograd) {
+      winograd_forward(e, s, {.x = x.as<const float>(), .w = w.as<const float>(), .scale = fold.scale.data(), .bias = fold.shift.data(), .act = norm.act, .y = t.y.as<float>()});
+    } else {
+      run(e, conv_key(OpKind::forward, s, x, w), make_forward, x, w, t.y);
+      finish_conv_norm(e, norm, bias, t);
+    }
   });
 }
 

@@ -21,6 +21,8 @@ class CpuBackend : public Backend {
   void* allocate(int64_t bytes) override;
   void release(void* data, int64_t bytes) noexcept override;
   MemoryInfo memory_info() const override;
+  std::vector<std::string> tuned() const override { return algorithms_.tuned(); }
+  void recall(const std::vector<std::string>& lines) override { algorithms_.recall(lines); }
   ConvAlgorithms& algorithms() { return algorithms_; }
 
  protected:
@@ -34,6 +36,8 @@ class CpuBackend : public Backend {
   void do_depthwise_forward(Exec&, const DepthwiseShape&, Buffer x, Buffer w, Buffer y) override;
   void do_depthwise_backward_data(Exec&, const DepthwiseShape&, Buffer dy, Buffer w, Into dx) override;
   void do_depthwise_backward_filter(Exec&, const DepthwiseShape&, Buffer x, Buffer dy, Into dw) override;
+  void do_conv_norm_infer(Exec&, const ConvShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&) override;
+  void do_depthwise_norm_infer(Exec&, const DepthwiseShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&) override;
 
   std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer w, Buffer scale, Buffer shift) override;
   std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) override;

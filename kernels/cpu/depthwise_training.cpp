@@ -1,18 +1,19 @@
 // Depthwise convolutions of the training path: forward, and the gradients of x and w.
 #include "kernels/cpu/cpu.hpp"
 #include "kernels/cpu/depthwise.hpp"
+#include "kernels/cpu/folded_norm.hpp"
 #include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
 namespace {
 
-// Working memory: w in float32, turned by 180° for the gradient of x; a row of zeros as bias; sums.
+// Working memory: w in float32, times a scale[c] if there is one, turned by 180° for the gradient of x; a row of zeros as bias; sums.
 struct Scratch {
-  Scratch(Exec& e, const DepthwiseShape& s, Buffer from, bool turned) : w(static_cast<float*>(e.scratch(int64_t(sizeof(float)) * (s.r * s.s + 1 + e.threads()) * s.c))) {
+  Scratch(Exec& e, const DepthwiseShape& s, Buffer from, bool turned, const float* scale = nullptr) : w(static_cast<float*>(e.scratch(int64_t(sizeof(float)) * (s.r * s.s + 1 + e.threads()) * s.c))) {
     const int64_t taps = s.r * s.s;
     with_type(from.dtype, [&]<class T>(T) {
       for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t c = 0; c < s.c; ++c) w[(turned ? taps - 1 - tap : tap) * s.c + c] = float(from.as<const T>()[tap * s.c + c]);
+        for (int64_t c = 0; c < s.c; ++c) w[(turned ? taps - 1 - tap : tap) * s.c + c] = float(from.as<const T>()[tap * s.c + c]) * (scale ? scale[c] : 1.f);
     });
     zeros = w + taps * s.c;
     std::fill_n(zeros, s.c, 0.f);
@@ -145,6 +146,12 @@ void filter_row_any(const DepthwiseShape& s, const T* image, const T* dy, int64_
 void CpuBackend::do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) {
   const Scratch scratch(e, s, w, false);
   depthwise_rows(e, s, {.x = x, .w = scratch.w, .bias = scratch.zeros, .y = y, .sums = scratch.sums, .from_memory = true});
+}
+
+void CpuBackend::do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+  const FoldedNorm fold(norm, bias, t);
+  const Scratch scratch(e, s, w, false, fold.scale.data());
+  depthwise_rows(e, s, {.x = x, .w = scratch.w, .bias = fold.shift.data(), .act = norm.act, .y = t.y, .sums = scratch.sums, .from_memory = true});
 }
 
 void CpuBackend::do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) {

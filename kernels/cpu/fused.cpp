@@ -110,12 +110,8 @@ void run_winograd(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWino
 }
 
 void run_pointwise(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedPointwise& packed, Buffer residual, Buffer y) {
-  const ConvShape& s = f.conv;
-  REQUIRE_THAT(pointwise_fits(s, x.dtype) && packed.c == s.c && packed.k == s.k && packed.act == f.act, "conv_bn_act: the weights were packed for another convolution or type");
-  parallel(e, s.n * s.h * s.w, s.k, [&](Part part) {
-    const float* added = f.residual ? residual.as<const float>() + part.begin * s.k : nullptr;
-    pointwise(packed, part.end - part.begin, x.as<const float>() + part.begin * s.c, added, y.as<float>() + part.begin * s.k);
-  });
+  REQUIRE_THAT(pointwise_fits(f.conv, x.dtype) && packed.weights.are_of(f), "conv_bn_act: the weights were packed for another convolution or type");
+  pointwise(e, f.conv, packed.weights, x.as<const float>(), f.residual ? residual.as<const float>() : nullptr, y.as<float>());
 }
 
 // How long one image takes, on zeros.
@@ -136,7 +132,7 @@ double time_fused(CpuExec& exec, const Fused<ConvShape>& f, DType type, const Pa
 
 std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
   require_type(w.dtype);
-  if (pointwise_fits(f.conv, w.dtype)) return pack_pointwise(f, w.as<const float>(), scale.as<const float>(), shift.as<const float>());
+  if (pointwise_fits(f.conv, w.dtype)) return std::make_shared<PackedPointwise>(f, w.as<const float>(), scale.as<const float>(), shift.as<const float>());
   CpuExec& exec = cpu_exec(e).worker(0);
   std::shared_ptr<const PackedWeights> packed[2];
   const auto pack = [&](Algorithm a) -> std::shared_ptr<const PackedWeights>& {

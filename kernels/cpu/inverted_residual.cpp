@@ -13,10 +13,10 @@ constexpr int64_t kNear = 1 << 17;  // floats between the convolutions, 512 KiB:
 
 // One image, in strips of rows of the output.
 struct Strips {
-  const PackedPointwise* expand;  // null: x is wide already
+  const PointwiseWeights* expand;  // null: x is wide already
   const PackedDepthwise& depthwise;
   Act depthwise_act;
-  const PackedPointwise& project;
+  const PointwiseWeights& project;
 
   // Rows [from, to) of x that the output rows [first, last) see.
   std::pair<int64_t, int64_t> window(int64_t first, int64_t last) const {
@@ -63,10 +63,9 @@ void CpuBackend::do_inverted_residual(Exec& e, const InvertedResidual& r, Buffer
 
   DepthwiseShape one = s;
   one.n = 1;
-  REQUIRE_THAT(depthwise->shape == one && project->c == s.c && project->k == r.project.f.conv.k && project->act == r.project.f.act &&
-                   (!expand || (expand->c == r.expand.f.conv.c && expand->k == s.c && expand->act == r.expand.f.act)),
+  REQUIRE_THAT(depthwise->shape == one && project->weights.are_of(r.project.f) && (!expand || expand->weights.are_of(r.expand.f)),
                "inverted_residual: the weights were packed for other convolutions");
-  const Strips strips{expand, *depthwise, r.depthwise.act, *project};
+  const Strips strips{expand ? &expand->weights : nullptr, *depthwise, r.depthwise.act, project->weights};
   const int64_t x_size = x.size / s.n, wide_size = s.x_size() / s.n, deep_size = s.y_size() / s.n, y_size = y.size / s.n;
   parallel(e, s.n, deep_size, [&](Part part) {
     float* wide = expand ? r.wide.as<float>() + part.begin * wide_size : nullptr;

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "kernels/cpu/loops.hpp"
 #include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
@@ -91,27 +92,25 @@ bool pointwise_fits(const ConvShape& s, DType t) {
   return kWideVectors && t == DType::float32 && pixelwise && s.k % 8 == 0;
 }
 
-std::shared_ptr<const PackedPointwise> pack_pointwise(const Fused<ConvShape>& f, const float* w, const float* scale, const float* shift) {
-  const int64_t c = f.conv.c, k = f.conv.k;
-  const auto packed = std::make_shared<PackedPointwise>(c, k, f.act);
-  float* to = packed->weights();
-  for (int64_t at = 0, width = 0; at < k; at += width) {
-    width = panel_width(k - at);
-    for (int64_t i = 0; i < c; ++i)
-      for (int64_t j = at; j < at + width; ++j) *to++ = w[i * k + j] * scale[j];
+PointwiseWeights pack_pointwise(const ConvShape& s, Act act, const float* w, const float* scale, const float* shift, float* room) {
+  float* to = room;
+  for (int64_t at = 0, width = 0; at < s.k; at += width) {
+    width = panel_width(s.k - at);
+    for (int64_t i = 0; i < s.c; ++i)
+      for (int64_t j = at; j < at + width; ++j) *to++ = w[i * s.k + j] * scale[j];
   }
-  std::copy_n(shift, k, packed->bias());
-  return packed;
+  std::copy_n(shift, s.k, to);
+  return {s.c, s.k, act, room, to};
 }
 
-void pointwise(const PackedPointwise& p, int64_t pixels, const float* x, const float* residual, float* y) {
+void pointwise(const PointwiseWeights& p, int64_t pixels, const float* x, const float* residual, float* y) {
   constexpr int64_t kNear = 1 << 17;  // floats of x and y that stay in the second-level cache while all panels pass over them
   const int64_t chunk = std::max<int64_t>(24, kNear / (p.c + p.k));
   for (int64_t first = 0; first < pixels; first += chunk) {
     const int64_t count = std::min(chunk, pixels - first);
     for (int64_t at = 0, width = 0; at < p.k; at += width) {
       width = panel_width(p.k - at);
-      const Call call{p.c, p.k, p.weights() + at * p.c, p.bias() + at, p.act};
+      const Call call{p.c, p.k, p.panels + at * p.c, p.shift + at, p.act};
       const auto run = [&](auto panel) { panel(call, count, x + first * p.c, residual ? residual + first * p.k + at : nullptr, y + first * p.k + at); };
       switch (width) {  // sums for 24 to 28 registers of the 32
         case 64: run(panel<64, 6>); break;
@@ -123,6 +122,12 @@ void pointwise(const PackedPointwise& p, int64_t pixels, const float* x, const f
       }
     }
   }
+}
+
+void pointwise(Exec& e, const ConvShape& s, const PointwiseWeights& p, const float* x, const float* residual, float* y) {
+  parallel(e, s.n * s.h * s.w, s.k, [&](Part part) {
+    pointwise(p, part.end - part.begin, x + part.begin * s.c, residual ? residual + part.begin * s.k : nullptr, y + part.begin * s.k);
+  });
 }
 
 }  // namespace ptrain::cpu

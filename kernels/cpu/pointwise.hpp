@@ -1,4 +1,4 @@
-// defines: PackedPointwise and pointwise(), the frozen 1×1 convolution with stride 1: a product of matrices
+// defines: pointwise(), the 1×1 convolution with stride 1: a product of matrices; its weights, packed to stay or for one call
 #pragma once
 
 #include "kernels/backend.hpp"
@@ -9,20 +9,29 @@ namespace ptrain::cpu {
 // A window of 1×1, float32, and outputs in multiples of 8; on processors with AVX-512.
 bool pointwise_fits(const ConvShape&, DType);
 
-// scale · w in panels of outputs, each [c, width]; then shift. Serves any number of pixels.
-struct PackedPointwise final : PackedWeights {
-  PackedPointwise(int64_t inputs, int64_t outputs, Act activation)
-      : c(inputs), k(outputs), act(activation), data(int64_t(sizeof(float)) * (inputs + 1) * outputs) {}
-  float* weights() const { return static_cast<float*>(data.data()); }
-  float* bias() const { return weights() + c * k; }
+struct PointwiseWeights {
   int64_t c, k;
   Act act;
-  Block data;
+  const float* panels;  // scale · w in panels of outputs, each [c, width]
+  const float* shift;   // [k]
+  bool are_of(const Fused<ConvShape>& f) const { return c == f.conv.c && k == f.conv.k && act == f.act; }
 };
-std::shared_ptr<const PackedPointwise> pack_pointwise(const Fused<ConvShape>&, const float* w, const float* scale, const float* shift);
+// Lays them out in `room`, of so many floats. w [c, k]; scale and shift [k].
+constexpr int64_t pointwise_weights_size(const ConvShape& s) { return (s.c + 1) * s.k; }
+PointwiseWeights pack_pointwise(const ConvShape&, Act, const float* w, const float* scale, const float* shift, float* room);
 
-// y[i] = act(x[i]·w + bias [+ residual[i]]) for `pixels` rows of x [·, c]; residual may be null, or y. A pixel's result depends on that pixel
+// Those of a frozen convolution.
+struct PackedPointwise final : PackedWeights {
+  PackedPointwise(const Fused<ConvShape>& f, const float* w, const float* scale, const float* shift)
+      : data(int64_t(sizeof(float)) * pointwise_weights_size(f.conv)), weights(pack_pointwise(f.conv, f.act, w, scale, shift, static_cast<float*>(data.data()))) {}
+  Block data;
+  PointwiseWeights weights;
+};
+
+// y[i] = act(x[i]·w + shift [+ residual[i]]) for `pixels` rows of x [·, c]; residual may be null, or y. A pixel's result depends on that pixel
 // alone, so whoever calls may split them as he likes.
-void pointwise(const PackedPointwise&, int64_t pixels, const float* x, const float* residual, float* y);
+void pointwise(const PointwiseWeights&, int64_t pixels, const float* x, const float* residual, float* y);
+// The same for all pixels of a batch, on the threads of the Exec.
+void pointwise(Exec&, const ConvShape&, const PointwiseWeights&, const float* x, const float* residual, float* y);
 
 }  // namespace ptrain::cpu

@@ -124,7 +124,7 @@ void winograd_forward(Exec& e, const ConvShape& s, const WinogradCall& call) {
   float* const own = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * (u_size + size * parts)));
   float* const scratch = own + u_size;
   if (!call.u && call.turned) transform_weights_turned(e, s, call.w, own);
-  else if (!call.u) winograd_weights(e, s, call.w, nullptr, own);
+  else if (!call.u) winograd_weights(e, s, call.w, call.scale, own);
   const float* const weights = call.u ? call.u : own;
   parallel(parts, blocks, [&](Part part) {
     float *v = scratch + part.index * size, *m = v + v_size;

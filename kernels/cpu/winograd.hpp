@@ -23,6 +23,7 @@ struct WinogradCall {
   const float* u = nullptr;         // transformed weights, or
   const float* w = nullptr;         // [3,3,c,k], to be transformed in this call, or, when `turned`, [3,3,k,c] of the shape that was turned
   bool turned = false;
+  const float* scale = nullptr;     // [k], times w; not with weights that are transformed already or turned
   const float* bias = nullptr;      // [k]
   const float* residual = nullptr;  // like y; may be y
   Act act = Act::none;

@@ -42,6 +42,8 @@ class MetaBackend final : public Backend {
   void do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) override { note(e, "depthwise_forward", s.macs(), x, w, y); }
   void do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) override { note(e, "depthwise_backward_data", s.macs(), dy, w, dx.buffer); }
   void do_depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) override { note(e, "depthwise_backward_filter", s.macs(), x, dy, dw.buffer); }
+  void do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer, const NormInfer& t) override { note_conv(e, "conv_norm_infer", {s, norm.act}, x, w, t.y); }
+  void do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape&, Buffer x, Buffer w, Buffer, const NormInfer& t) override { note(e, "depthwise_norm_infer", s.macs(), x, w, t.y); }
 
   std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer, Buffer, Buffer) override { return std::make_shared<PackedWeights>(); }
   std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer, Buffer, Buffer) override { return std::make_shared<PackedWeights>(); }

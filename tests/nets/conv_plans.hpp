@@ -26,8 +26,9 @@ inline void add_convs(std::set<cuda::ConvKey>& keys, const NetInfo& net, int64_t
     for (const meta::Cost& cost : exec.costs) {
       if (cost.conv.n == 0) continue;
       const std::string op = cost.op;
-      cuda::ConvKey key{.shape = cost.conv, .type = type, .filter = type, .act = cost.act, .residual = cost.residual};
-      key.kind = op == "conv_forward" ? cuda::ConvKind::forward : op == "conv_backward_data" ? cuda::ConvKind::backward_data : op == "conv_backward_filter" ? cuda::ConvKind::backward_filter : cuda::ConvKind::fused;
+      const bool then_norm = op == "conv_norm_infer";  // a kernel of its own there
+      cuda::ConvKey key{.shape = cost.conv, .type = type, .filter = type, .act = then_norm ? Act::none : cost.act, .residual = cost.residual};
+      key.kind = op == "conv_forward" || then_norm ? cuda::ConvKind::forward : op == "conv_backward_data" ? cuda::ConvKind::backward_data : op == "conv_backward_filter" ? cuda::ConvKind::backward_filter : cuda::ConvKind::fused;
       keys.insert(key);
     }
   };

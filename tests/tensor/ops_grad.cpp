@@ -88,6 +88,22 @@ TEST_CASE("norm_infer") {
   }
 }
 
+TEST_CASE("conv_norm_infer and depthwise_norm_infer") {
+  const ReferencePass pass;
+  for (const Act act : kActs) {
+    const BatchNorm bn{.gamma = pass.random({4}, 2, 2, 4), .beta = {}, .moving_mean = pass.random({4}, 4), .moving_variance = pass.random({4}, 5, 1, 2), .act = act};
+    const auto with_beta = [=](const Tensor& beta) {
+      BatchNorm all = bn;
+      all.beta = beta;
+      return all;
+    };
+    const Tensor x = pass.random({2, 3, 2, 3}, 1), w = pass.random({1, 1, 3, 4}, 6), deep = pass.random({2, 3, 2, 4}, 7), deep_w = pass.random({3, 3, 4, 1}, 8), bias = pass.random({4}, 9), beta = pass.random({4}, 3, 1, 4);
+    EXPECT_GRAD({x, w, bias, beta}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_beta(in[3])); });
+    EXPECT_GRAD({x, w, beta}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, {}, with_beta(in[2])); });
+    EXPECT_GRAD({deep, deep_w, bias, beta}, [=](Context& c, const auto& in) { return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, in[2], with_beta(in[3])); });
+  }
+}
+
 TEST_CASE("activation") {
   const ReferencePass pass;
   for (const Act act : kActs)

@@ -1,4 +1,8 @@
-// Mixed precision and the self-test, as a user runs them.
+// Mixed precision, what autotune chose, and the self-test, as a user runs them.
+#include <regex>
+
+#include <hdf5.h>
+
 #include "tests/tools/program.hpp"
 
 using namespace ptrain;
@@ -32,6 +36,46 @@ TEST_CASE("float16 needs a device that computes in it") {
   const Finished refused = run_ptrain(quick_training((temp / "data").string(), (temp / "run").string(), {"--device", "cpu", "--precision", "fp16"}));
   CHECK(refused.code == 2);
   CHECK(refused.err.find("bf16") != std::string::npos);
+}
+
+namespace {
+
+std::string tuned_of(const std::filesystem::path& checkpoint) {
+  const std::vector<char> bytes = WeightFileReader(checkpoint).state("tuned").bytes;
+  return {bytes.begin(), bytes.end()};
+}
+
+void set_tuned(const std::filesystem::path& checkpoint, const std::string& text) {
+  const hdf5::Handle file(H5Fopen(checkpoint.c_str(), H5F_ACC_RDWR, H5P_DEFAULT), H5Fclose);
+  REQUIRE(H5Ldelete(file, "/state/tuned", H5P_DEFAULT) >= 0);
+  const hsize_t size = text.size();
+  const hdf5::Handle space(H5Screate_simple(1, &size, nullptr), H5Sclose);
+  const hdf5::Handle set(H5Dcreate2(file, "/state/tuned", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
+  REQUIRE(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()) >= 0);
+}
+
+}  // namespace
+
+TEST_CASE("a training that goes on computes by the algorithms that autotune chose when it began") {
+  const TempDir temp;
+  make_data(temp / "data", 6);
+  const Finished trained = run_ptrain(quick_training(temp / "data", temp / "run", {"--net", "densenet121", "--conv", "autotune", "--epochs", "1", "--fine-tune-epochs", "0"}));
+  INFO(trained.err);
+  REQUIRE(trained.code == 0);
+  const std::filesystem::path last = temp / "run/last.h5";
+  const std::string measured = tuned_of(last);
+  REQUIRE(measured.find("frozen 1x") != std::string::npos);
+
+  // All choices the other way round: a new measurement would not find these.
+  std::string turned = std::regex_replace(measured, std::regex(" direct\n"), " DIRECT\n");
+  turned = std::regex_replace(turned, std::regex(" winograd\n"), " direct\n");
+  turned = std::regex_replace(turned, std::regex(" DIRECT\n"), " winograd\n");
+  REQUIRE(turned != measured);
+  set_tuned(last, turned);
+  const Finished went_on = run_ptrain({"train", "--resume", "--out", (temp / "run").string(), "--epochs", "2", "--quiet"});
+  INFO(went_on.err);
+  REQUIRE(went_on.code == 0);
+  CHECK(tuned_of(last) == turned);
 }
 
 // What somebody with a GPU runs first must not fail there for a rounding.

@@ -16,6 +16,7 @@ class Cases {
     convolutions();
     depthwise();
     fused();
+    norms_of_convolutions();
     dense();
     norms();
     pointwise();
@@ -78,6 +79,16 @@ class Cases {
     });
     c.args = {in(d.x_size()), in(d.w_size()), wide_in(d.c, 0.5, 2), wide_in(d.c), out(d.y_size())};
     c.size = 2, c.packed = true;
+  }
+  void norms_of_convolutions() {
+    const ConvShape s = conv_shape();
+    const DepthwiseShape d = depthwise_shape();
+    const auto norm = [](const Buffers& a) { return NormInfer{.x = {}, .gamma = a[3], .beta = a[4], .mean = a[5], .variance = a[6], .y = a[7]}; };
+    const auto args = [this](int64_t x, int64_t w, int64_t c, int64_t y) { return std::vector{in(x), in(w), wide_in(c), wide_in(c), wide_in(c), wide_in(c), wide_in(c, 0.5, 2), out(y)}; };
+    add("conv_norm_infer", s.macs(), s.r * s.s * s.c, [=](Backend& b, Exec& e, const Buffers& a) { b.conv_norm_infer(e, s, Act::relu6, 1e-3, a[0], a[1], a[2], norm(a)); }).args = args(s.x_size(), s.w_size(), s.k, s.y_size());
+    cases_.back().size = 2;
+    add("depthwise_norm_infer", d.macs(), 9, [=](Backend& b, Exec& e, const Buffers& a) { b.depthwise_norm_infer(e, d, Act::relu6, 1e-3, a[0], a[1], a[2], norm(a)); }).args = args(d.x_size(), d.w_size(), d.c, d.y_size());
+    cases_.back().size = 2;
   }
   void dense() {
     const DenseShape s = large_ ? DenseShape{1024, 1024, 1024} : DenseShape{7, 40, 24};
