@@ -70,6 +70,16 @@ std::unique_ptr<Operation> make_backward_filter(CpuExec& exec, const OpKey& key)
                                                           {DNNL_ARG_DIFF_WEIGHTS, ours.w, pd.diff_weights_desc(), result_role(key.how, key.filter)}});
 }
 
+// Which pixels make an image is of no meaning to a window of 1×1. oneDNN is fastest with the gradient of such a w when an image has about
+// two hundred: 110 GFLOP/s instead of 80 to 90 at 28×28 (AMD Zen 4; measured from 49 to 784).
+ConvShape with_images_of_200(ConvShape s) {
+  const int64_t pixels = s.n * s.h * s.w;
+  for (int64_t off = 0; is_pixelwise(s) && off <= 64; ++off)
+    for (const int64_t size : {196 - off, 196 + off})
+      if (pixels % size == 0) return {.n = pixels / size, .h = 1, .w = size, .c = s.c, .k = s.k};
+  return s;
+}
+
 OpKey conv_key(OpKind kind, const ConvShape& s, Buffer x, Buffer w, Accumulate how = Accumulate::no) {
   require_type(x.dtype);
   return {.kind = kind, .type = x.dtype, .filter = w.dtype, .how = how, .shape = s};
@@ -129,7 +139,7 @@ void CpuBackend::do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, B
 void CpuBackend::do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) {
   by_best(algorithms_, ConvUse::backward_filter, s, x.dtype, dw.how, [&](Algorithm a) {
     if (a == Algorithm::winograd) winograd_backward_filter(e, s, x.as<const float>(), dy.as<const float>(), dw.buffer.as<float>(), dw.how);
-    else run(e, conv_key(OpKind::backward_filter, s, x, dw.buffer, dw.how), make_backward_filter, x, dy, dw.buffer);
+    else run(e, conv_key(OpKind::backward_filter, with_images_of_200(s), x, dw.buffer, dw.how), make_backward_filter, x, dy, dw.buffer);
   });
 }
 

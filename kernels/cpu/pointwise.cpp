@@ -88,8 +88,7 @@ void panel(const Call& call, int64_t pixels, const float* x, const float* residu
 }  // namespace
 
 bool pointwise_fits(const ConvShape& s, DType t) {
-  const bool pixelwise = s.r == 1 && s.s == 1 && s.stride == 1 && s.pad_h == 0 && s.pad_w == 0 && s.more_h == 0 && s.more_w == 0;
-  return kWideVectors && t == DType::float32 && pixelwise && s.k % 8 == 0;
+  return kWideVectors && t == DType::float32 && is_pixelwise(s) && s.k % 8 == 0;
 }
 
 PointwiseWeights pack_pointwise(const ConvShape& s, Act act, const float* w, const float* scale, const float* shift, float* room) {

@@ -6,7 +6,11 @@
 
 namespace ptrain::cpu {
 
-// A window of 1×1, float32, and outputs in multiples of 8; on processors with AVX-512.
+inline bool is_pixelwise(const ConvShape& s) {
+  return s.r == 1 && s.s == 1 && s.stride == 1 && s.pad_h == 0 && s.pad_w == 0 && s.more_h == 0 && s.more_w == 0;
+}
+
+// Such a window, float32, and outputs in multiples of 8; on processors with AVX-512.
 bool pointwise_fits(const ConvShape&, DType);
 
 struct PointwiseWeights {
