@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "kernels/cpu/cpu.hpp"
 #include "layers/formula.hpp"
 #include "layers/initialize.hpp"
 #include "tests/support/support.hpp"
@@ -18,15 +19,15 @@ constexpr int64_t kImages = 14;
 // A training of MobileNetV2 on formula images.
 class Training {
  public:
-  Training(size_t cut, int threads, BnMode bn, int64_t side)
+  Training(size_t cut, int threads, BnMode bn, int64_t side, std::shared_ptr<Memory> memory = open_device({DeviceKind::cpu}))
       : side_(side),
         images_(formula_input(kImages, side, side)),
-        memory_(open_device({DeviceKind::cpu})),
+        memory_(std::move(memory)),
         model_({.net = "mobilenet_v2", .height = side, .width = side, .classes = {"a", "b"}}, memory_),
         workers_(memory_->shared_backend(), threads) {
     formula_weights(model_.params, "MobileNetV2");
     freeze(model_, {.name = "", .cut = std::min(cut, model_.base_layers().size())}, bn);
-    stepper_ = std::make_unique<Stepper>(model_, workers_, StepperOptions{.runner = {.shard = 1, .group = 2}, .rule = {}, .class_weights = {1.5f, 0.75f}, .seed = 7});
+    stepper_ = std::make_unique<Stepper>(model_, workers_, StepperOptions{.runner = {.shard = 1, .group = bn == BnMode::train ? kImages : 2, .batch_statistics = bn == BnMode::train}, .rule = {}, .class_weights = {1.5f, 0.75f}, .seed = 7});
   }
   void prepare(int64_t first, int64_t count) {
     StepInput input{.images = {}, .labels = {}, .epoch = 3};
@@ -104,6 +105,38 @@ TEST_CASE("two threads are both at work in a frozen base and in fine-tuning") {
     const double busy = (ready_seconds() - began) / wall;
     INFO("cut ", cut, ": ", busy, " of 2 threads");
     CHECK(busy >= 1.7);
+    training.step();
+  }
+}
+
+namespace {
+
+// The cpu backend, which tells how often it was asked for memory.
+struct CountingBackend final : cpu::CpuBackend {
+  void* allocate(int64_t bytes) override {
+    ++allocations;
+    return CpuBackend::allocate(bytes);
+  }
+  std::atomic<int> allocations{0};
+};
+
+}  // namespace
+
+TEST_CASE("from its third step on a training takes no more memory from the device") {
+  struct Stage {
+    size_t cut;
+    BnMode bn;
+  };
+  for (const Stage& stage : {Stage{1000, BnMode::inference}, Stage{107, BnMode::inference}, Stage{107, BnMode::frozen}, Stage{0, BnMode::train}}) {
+    CAPTURE(stage.cut);
+    const auto backend = std::make_shared<CountingBackend>();
+    Training training(stage.cut, 2, stage.bn, 64, std::make_shared<Pool>(backend, Device{DeviceKind::cpu}));
+    training.prepare(0, 6);
+    for (int i = 0; i < 2; ++i) training.prepare(0, 6), training.step();
+    const int before = backend->allocations;
+    CHECK(before > 0);
+    for (int i = 0; i < 5; ++i) training.prepare(0, 6), training.step();
+    CHECK(backend->allocations == before);
     training.step();
   }
 }
