@@ -2,9 +2,10 @@
 // positions are float32 in Keras' order of operations: this file is compiled without fused multiply-add.
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
+#include "kernels/cpu/column_sums.hpp"
 #include "kernels/cpu/cpu.hpp"
-#include "kernels/cpu/loops.hpp"
 
 namespace ptrain::cpu {
 namespace {
@@ -12,13 +13,14 @@ namespace {
 // What one thread works in: the warped image, channel by channel, and one row of source positions and of the four pixels around each.
 struct Workspace {
   Workspace(const AugmentShape& s, char* memory)
-      : planes(reinterpret_cast<float*>(memory)), x(planes + s.h * s.w * s.c), y(x + s.w), left(reinterpret_cast<int32_t*>(y + s.w)), top(left + s.w) {
-    for (int i = 0; i < 4; ++i) four[i] = reinterpret_cast<uint32_t*>(top + s.w) + i * s.w, tap[i] = reinterpret_cast<uint8_t*>(four[i]);
+      : planes(reinterpret_cast<float*>(memory)), x(planes + s.h * s.w * s.c), y(x + s.w), left(reinterpret_cast<int32_t*>(y + s.w)), top(left + s.w), offset(top + s.w) {
+    for (int i = 0; i < 4; ++i) four[i] = reinterpret_cast<uint32_t*>(offset + s.w) + i * s.w, tap[i] = reinterpret_cast<uint8_t*>(four[i]);
   }
-  static int64_t bytes(const AugmentShape& s) { return (s.h * s.w * s.c * 4 + s.w * (4 * 4 + 4 * 4) + 63) / 64 * 64; }
+  static int64_t bytes(const AugmentShape& s) { return (s.h * s.w * s.c * 4 + s.w * (5 * 4 + 4 * 4) + 63) / 64 * 64; }
   float* planes;         // [c][h][w]
   float *x, *y;          // [w]
   int32_t *left, *top;   // [w]
+  int32_t* offset;       // [w]: of the upper left pixel, where it and its neighbours are all there
   uint8_t* tap[4];       // [w]: upper left, upper right, lower left, lower right
   uint32_t* four[4];     // [w], in their place: four bytes of three channels each, see blend_row_rgb()
 };
@@ -126,7 +128,7 @@ void blend_row(const AugmentShape& s, const uint8_t* image, int64_t begin, int64
       t2[i] = fetch(top[i] + 1, left[i]);
       t3[i] = fetch(top[i] + 1, left[i] + 1);
     } else {
-      const uint8_t* p = image + top[i] * down + left[i] * right;
+      const uint8_t* p = image + work.offset[i];
       t0[i] = p[0];
       t1[i] = p[right];
       t2[i] = p[down];
@@ -156,7 +158,7 @@ void blend_row_rgb(const AugmentShape& s, const uint8_t* image, int64_t begin, i
   const int32_t *left = work.left, *top = work.top;
   uint32_t *f0 = work.four[0], *f1 = work.four[1], *f2 = work.four[2], *f3 = work.four[3];
   for (int64_t i = begin; i < end; ++i) {
-    const uint8_t* p = image + top[i] * down + left[i] * 3;
+    const uint8_t* p = image + work.offset[i];
     std::memcpy(f0 + i, p, 4);
     std::memcpy(f1 + i, p + 2, 4);
     std::memcpy(f2 + i, p + down, 4);
@@ -179,11 +181,13 @@ template <bool kChecked>
 void find_corners(const AugmentShape& s, int64_t begin, int64_t end, Workspace& work) {
   const auto w = int32_t(s.w), h = int32_t(s.h);
   const float *x = work.x, *y = work.y;
-  int32_t *left = work.left, *top = work.top;
+  int32_t *left = work.left, *top = work.top, *offset = work.offset;
+  const auto right = int32_t(s.c), down = int32_t(s.w * s.c);
 #pragma omp simd
   for (int64_t i = begin; i < end; ++i) {
     left[i] = kChecked ? int32_t(std::floor(x[i])) : std::min(int32_t(x[i]), w - 2);
     top[i] = kChecked ? int32_t(std::floor(y[i])) : std::min(int32_t(y[i]), h - 2);
+    if constexpr (!kChecked) offset[i] = top[i] * down + left[i] * right;
   }
 }
 
@@ -213,40 +217,39 @@ void warp(const AugmentShape& s, const Transform& t, const uint8_t* image, Works
   }
 }
 
-float clipped(float v) { return v < 0 ? 0 : v > 255 ? 255 : v; }
-
 // v = clip((v − m)·contrast + m), m the mean of the channel; v = clip(v + brightness)
 void adjust(const AugmentImage& by, float mean, float* v, int64_t count) {
-  const float contrast = by.contrast, brightness = by.brightness;
-  if (contrast != 1) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; ++i) v[i] = clipped((v[i] - mean) * contrast + mean);
-  }
-  if (brightness != 0) {
-#pragma omp simd
-    for (int64_t i = 0; i < count; ++i) v[i] = clipped(v[i] + brightness);
-  }
+  const auto clipped = [](Vec x) PTRAIN_INLINE { return at_most(at_least(x, 0), 255); };
+  over_lanes(0, count, [&](int64_t i, auto lanes) PTRAIN_INLINE {
+    Vec x = load(v + i, lanes);
+    if (by.contrast != 1) x = clipped((x - mean) * by.contrast + mean);
+    if (by.brightness != 0) x = clipped(x + by.brightness);
+    store(v + i, x, lanes);
+  });
 }
 
+// Sixteen sums of a row in float, of the rows in double.
 float mean_of(const float* v, int64_t rows, int64_t width) {
-  double total = 0;
-  for (int64_t row = 0; row < rows; ++row) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < width; ++i) sum += v[row * width + i];
-    total += double(sum);
+  WideSum rows_sum;
+  for (int64_t row = 0; row < rows; ++row, v += width) {
+    Vec sum{};
+    over_lanes(0, width, [&](int64_t i, auto lanes) PTRAIN_INLINE { sum += load(v + i, lanes); });
+    rows_sum.add(sum);
   }
-  return float(total / double(rows * width));
+  double sums[kLanes] = {};
+  rows_sum.add_to(sums, kLanes);
+  return float(std::accumulate(sums, sums + kLanes, 0.0) / double(rows * width));
 }
 
 template <class T>
 void finish(const AugmentShape& s, const AugmentImage& by, const Preprocess& pre, Workspace& work, T* y) {
   float mean[3] = {};
   const int64_t pixels = s.h * s.w;
+  const bool adjusted = by.contrast != 1 || by.brightness != 0;
   for (int64_t c = 0; c < s.c && by.contrast != 1; ++c) mean[c] = mean_of(work.planes + c * pixels, s.h, s.w);
   for (int64_t row = 0; row < s.h; ++row) {
     float* plane = work.planes + row * s.w;
-    for (int64_t c = 0; c < s.c; ++c) adjust(by, mean[c], plane + c * pixels, s.w);
+    for (int64_t c = 0; c < s.c && adjusted; ++c) adjust(by, mean[c], plane + c * pixels, s.w);
     const auto source = [&](int64_t c) { return plane + (s.c == 1 ? 0 : pre.bgr ? 2 - c : c) * pixels; };  // one channel is shown three times
     const float *v0 = source(0), *v1 = source(1), *v2 = source(2);
     T* to = y + row * s.w * 3;
