@@ -13,6 +13,10 @@ NormShape norm_shape(const Tensor& x, const BatchNorm& bn) {
 
 Buffer buffer_or_none(const Tensor& t) { return t.defined() ? t.buffer() : Buffer{}; }
 
+NormInfer norm_infer_buffers(const Buffer& x, const BatchNorm& bn, const Tensor& y) {
+  return {.x = x, .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .mean = bn.moving_mean.buffer(), .variance = bn.moving_variance.buffer(), .y = y.buffer()};
+}
+
 // The operations of one kind of convolution.
 template <class Shape>
 struct ConvOps {
@@ -26,8 +30,7 @@ Tensor norm_infer_of(Context& c, const ConvOps<S>& ops, const S& s, const Tensor
   c.same_device("conv_norm_infer", x, w, bias, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
   REQUIRE_THAT(!c.tape.wants_grad(bn.gamma), "conv_norm_infer: gamma's gradient needs the result of the convolution, which is not there");
   const NormShape norm = norm_shape(y, bn);
-  (c.backend.*ops.norm_infer)(c.exec, s, bn.act, bn.eps, x.buffer(), w.buffer(), buffer_or_none(bias),
-                              {.x = {}, .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .mean = bn.moving_mean.buffer(), .variance = bn.moving_variance.buffer(), .y = y.buffer()});
+  (c.backend.*ops.norm_infer)(c.exec, s, bn.act, bn.eps, x.buffer(), w.buffer(), buffer_or_none(bias), norm_infer_buffers({}, bn, y));
   const Tensor output = bn.act == Act::none ? Tensor() : y;
   c.tape.record({x, w, bias, bn.beta}, y, [ops, s, norm, saved = c.tape.save(x), x = Ref(x), w, bias, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](Context& b, const Tensor& dy) {
     const Tensor dz = dy.is_sole_owner() ? dy : b.like(dy);
@@ -69,9 +72,7 @@ Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) {
   c.same_device("norm_infer", x, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
   const NormShape s = norm_shape(x, bn);
   Tensor y = c.like(x);
-  c.backend.norm_infer_forward(c.exec, s,
-                               {.x = x.buffer(), .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .mean = bn.moving_mean.buffer(), .variance = bn.moving_variance.buffer(),
-                                .y = y.buffer()});
+  c.backend.norm_infer_forward(c.exec, s, norm_infer_buffers(x.buffer(), bn, y));
   const Tensor output = s.act == Act::none ? Tensor() : y;                    // only an activation needs its output again,
   const Tensor input = c.tape.wants_grad(bn.gamma) ? x : Tensor();  // and only gamma's gradient the input
   c.tape.record({x, bn.gamma, bn.beta}, y, [s, x = Ref(x), input, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](Context& b, const Tensor& dy) {

@@ -72,9 +72,10 @@ std::unique_ptr<Operation> make_backward_filter(CpuExec& exec, const OpKey& key)
 
 // Which pixels make an image is of no meaning to a window of 1×1. oneDNN is fastest with the gradient of such a w when an image has about
 // two hundred: 110 GFLOP/s instead of 80 to 90 at 28×28 (AMD Zen 4; measured from 49 to 784).
-ConvShape with_images_of_200(ConvShape s) {
+ConvShape with_images_of_200(const ConvShape& s) {
+  if (!is_pixelwise(s)) return s;
   const int64_t pixels = s.n * s.h * s.w;
-  for (int64_t off = 0; is_pixelwise(s) && off <= 64; ++off)
+  for (int64_t off = 0; off <= 64; ++off)
     for (const int64_t size : {196 - off, 196 + off})
       if (pixels % size == 0) return {.n = pixels / size, .h = 1, .w = size, .c = s.c, .k = s.k};
   return s;
@@ -113,13 +114,14 @@ void CpuBackend::do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w
 
 // In one pass where the convolution is our own; oneDNN's is followed by the batch norm (as its post-operations, scale and shift cost more).
 void CpuBackend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
-  const FoldedNorm fold(norm, bias, t);
   if (pointwise_fits(s, x.dtype)) {
+    const FoldedNorm fold(norm, bias, t);
     auto* room = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * pointwise_weights_size(s)));
     return pointwise(e, s, pack_pointwise(s, norm.act, w.as<const float>(), fold.scale.data(), fold.shift.data(), room), x.as<const float>(), nullptr, t.y.as<float>());
   }
   by_best(algorithms_, ConvUse::forward, s, x.dtype, Accumulate::no, [&](Algorithm a) {
     if (a == Algorithm::winograd) {
+      const FoldedNorm fold(norm, bias, t);
       winograd_forward(e, s, {.x = x.as<const float>(), .w = w.as<const float>(), .scale = fold.scale.data(), .bias = fold.shift.data(), .act = norm.act, .y = t.y.as<float>()});
     } else {
       run(e, conv_key(OpKind::forward, s, x, w), make_forward, x, w, t.y);

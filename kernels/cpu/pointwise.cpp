@@ -2,7 +2,6 @@
 
 #include <array>
 
-#include "kernels/cpu/loops.hpp"
 #include "kernels/cpu/vec.hpp"
 
 namespace ptrain::cpu {
