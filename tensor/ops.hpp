@@ -25,6 +25,7 @@ RowShape row_shape(const Tensor& x);                                            
 // conv.cpp: x [n,h,w,c]
 Tensor conv(Context&, const Tensor& x, const Tensor& w, ConvWindow);            // w [r,s,c,k] → [n,p,q,k]
 Tensor depthwise_conv(Context&, const Tensor& x, const Tensor& w, ConvWindow);  // w [r,s,c,1] → [n,p,q,c]
+
 // dense.cpp
 Tensor dense(Context&, const Tensor& x, const Tensor& w);                     // x [m,c], w [c,k] → [m,k]
 Tensor bias_act(Context&, const Tensor& x, const Tensor& b, Act);             // act(x + b), b [c]
