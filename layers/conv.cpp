@@ -75,7 +75,7 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
 
   const Act after_conv = p.has_bn() || p.has_residual() ? Act::none : p.o.act, after_bn = p.has_residual() ? Act::none : p.o.act;
   Tensor y;
-  if (norm_is_constant(p, conv_step)) {
+  if (joins_norm(x, p, conv_step)) {
     y = done(bn_step, conv_norm(x, p, after_bn), {x});
   } else {
     y = skipped(conv_step) ? absent(conv_step, p.y, x.dtype()) : done(conv_step, unfused_conv(x, p), {x});
@@ -109,10 +109,13 @@ bool Scope::frozen_whole(const Tensor& x, const Plan& p, int first_step) const {
   return o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn);
 }
 
-// The convolution is trained, the batch norm after it scales and shifts by constants (but for beta): one operation.
-bool Scope::norm_is_constant(const Plan& p, int conv_step) const {
+// A batch norm with moving statistics in the trainable part is one operation with its convolution, unless gamma is trained and that
+// would not pay: gamma is then folded into the weights, which takes some passes over them for each group of images instead of some over
+// the result. In float16 and bfloat16 the gradient of the folded weights would be rounded.
+bool Scope::joins_norm(const Tensor& x, const Plan& p, int conv_step) const {
+  if (!o_.record || o_.observer || o_.trace || !p.has_bn() || skipped(conv_step) || skipped(conv_step + 1) || uses_batch_statistics(p.names.bn)) return false;
   const bool trains_gamma = p.o.bn.gamma && params_.trainable(p.names.bn);
-  return o_.record && !o_.observer && !o_.trace && p.has_bn() && !skipped(conv_step) && !skipped(conv_step + 1) && !trains_gamma && !uses_batch_statistics(p.names.bn);
+  return !trains_gamma || (params_.trainable(p.names.conv) && p.w.size() < p.y.size() && size_of(x.dtype()) >= 4);
 }
 
 Tensor Scope::conv_norm(const Tensor& x, const Plan& p, Act act) {

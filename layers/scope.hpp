@@ -116,7 +116,7 @@ class Scope {
   ScaleShift scale_and_shift(const std::string& bn, const BnOpts&, int64_t channels, const std::vector<double>& bias);
   Tensor convolve(const Tensor& x, const Plan&);
   Tensor fused(const Tensor& x, const Plan&);
-  bool norm_is_constant(const Plan&, int conv_step) const;
+  bool joins_norm(const Tensor& x, const Plan&, int conv_step) const;
   Tensor conv_norm(const Tensor& x, const Plan&, Act);
   Tensor unfused_conv(const Tensor& x, const Plan&);
   BatchNorm batch_norm(const std::string& name, const BnOpts&, int64_t channels, Act);

@@ -17,6 +17,38 @@ NormInfer norm_infer_buffers(const Buffer& x, const BatchNorm& bn, const Tensor&
   return {.x = x, .gamma = buffer_or_none(bn.gamma), .beta = bn.beta.buffer(), .mean = bn.moving_mean.buffer(), .variance = bn.moving_variance.buffer(), .y = y.buffer()};
 }
 
+Tensor norm_infer_of_rows(Context& c, const NormShape& s, const Tensor& x, const BatchNorm& bn) {
+  c.same_device("norm_infer", x, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
+  Tensor y = c.like(x);
+  c.backend.norm_infer_forward(c.exec, s, norm_infer_buffers(x.buffer(), bn, y));
+  const Tensor output = s.act == Act::none ? Tensor() : y;                    // only an activation needs its output again,
+  const Tensor input = c.tape.wants_grad(bn.gamma) ? x : Tensor();  // and only gamma's gradient the input
+  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x = Ref(x), input, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](Context& b, const Tensor& dy) {
+    b.backend.norm_infer_backward(b.exec, s,
+                                  {.x = buffer_or_none(input), .y = buffer_or_none(output), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .beta = {}, .mean = mean.buffer(), .inv_std = {},
+                                   .variance = variance.buffer(), .dx = b.tape.into_place_of(b, x, dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
+  });
+  return y;
+}
+
+// Gamma and the moving statistics, folded into a convolution: weights w·γ/σ, and a batch norm that only adds what is left of it,
+// β + (bias − mean)·γ/σ. Gamma's gradient comes back out of theirs, (⟨w, dw'⟩ + (bias − mean)·dβ)/σ, without the result of the convolution.
+std::pair<Tensor, BatchNorm> folded(Context& c, const Tensor& w, const Tensor& bias, const BatchNorm& bn) {
+  const auto constant = [&](double value) {
+    const Tensor t = c.like(bn.beta);
+    c.backend.fill(c.exec, value, t.buffer());
+    return t;
+  };
+  const Tensor zeros = constant(0), ones = constant(1);
+  BatchNorm scale = bn, all = bn;
+  scale.beta = scale.moving_mean = zeros;
+  scale.act = all.act = Act::none;
+  const int64_t k = bn.beta.size();
+  const Tensor scaled = norm_infer_of_rows(c, {.rows = w.size() / k, .c = k, .eps = bn.eps, .act = Act::none}, w, scale);  // a depthwise kernel is [r,s,c,1]
+  const Tensor shift = norm_infer(c, bias.defined() ? bias : zeros, all);
+  return {scaled, {.gamma = {}, .beta = shift, .moving_mean = zeros, .moving_variance = ones, .eps = 0, .act = bn.act}};
+}
+
 // The operations of one kind of convolution.
 template <class Shape>
 struct ConvOps {
@@ -28,7 +60,6 @@ struct ConvOps {
 template <class S>
 Tensor norm_infer_of(Context& c, const ConvOps<S>& ops, const S& s, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y, const BatchNorm& bn) {
   c.same_device("conv_norm_infer", x, w, bias, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
-  REQUIRE_THAT(!c.tape.wants_grad(bn.gamma), "conv_norm_infer: gamma's gradient needs the result of the convolution, which is not there");
   const NormShape norm = norm_shape(y, bn);
   (c.backend.*ops.norm_infer)(c.exec, s, bn.act, bn.eps, x.buffer(), w.buffer(), buffer_or_none(bias), norm_infer_buffers({}, bn, y));
   const Tensor output = bn.act == Act::none ? Tensor() : y;
@@ -69,27 +100,24 @@ Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
 }
 
 Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) {
-  c.same_device("norm_infer", x, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
-  const NormShape s = norm_shape(x, bn);
-  Tensor y = c.like(x);
-  c.backend.norm_infer_forward(c.exec, s, norm_infer_buffers(x.buffer(), bn, y));
-  const Tensor output = s.act == Act::none ? Tensor() : y;                    // only an activation needs its output again,
-  const Tensor input = c.tape.wants_grad(bn.gamma) ? x : Tensor();  // and only gamma's gradient the input
-  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x = Ref(x), input, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](Context& b, const Tensor& dy) {
-    b.backend.norm_infer_backward(b.exec, s,
-                                  {.x = buffer_or_none(input), .y = buffer_or_none(output), .dy = dy.buffer(), .gamma = buffer_or_none(gamma), .beta = {}, .mean = mean.buffer(), .inv_std = {},
-                                   .variance = variance.buffer(), .dx = b.tape.into_place_of(b, x, dy), .dgamma = b.tape.into(b, gamma), .dbeta = b.tape.into(b, beta)});
-  });
-  return y;
+  return norm_infer_of_rows(c, norm_shape(x, bn), x, bn);
 }
 
 Tensor conv_norm_infer(Context& c, const Tensor& x, const Tensor& w, ConvWindow o, const Tensor& bias, const BatchNorm& bn) {
+  if (c.tape.wants_grad(bn.gamma)) {
+    const auto [scaled, shift] = folded(c, w, bias, bn);
+    return conv_norm_infer(c, x, scaled, o, {}, shift);
+  }
   const ConvShape s = conv_shape(x, w.shape(), o);
   const ConvOps<ConvShape> ops{&Backend::conv_norm_infer, &Backend::conv_backward_data, &Backend::conv_backward_filter};
   return norm_infer_of(c, ops, s, x, w, bias, c.tensor({s.n, s.p(), s.q(), s.k}, x.dtype()), bn);
 }
 
 Tensor depthwise_norm_infer(Context& c, const Tensor& x, const Tensor& w, ConvWindow o, const Tensor& bias, const BatchNorm& bn) {
+  if (c.tape.wants_grad(bn.gamma)) {
+    const auto [scaled, shift] = folded(c, w, bias, bn);
+    return depthwise_norm_infer(c, x, scaled, o, {}, shift);
+  }
   const DepthwiseShape s = depthwise_shape(x, w.shape(), o);
   const ConvOps<DepthwiseShape> ops{&Backend::depthwise_norm_infer, &Backend::depthwise_backward_data, &Backend::depthwise_backward_filter};
   return norm_infer_of(c, ops, s, x, w, bias, c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype()), bn);

@@ -38,8 +38,8 @@ struct BatchNorm {
 };
 Tensor norm_train(Context&, const Tensor& x, const BatchNorm&);  // batch statistics; moves the moving ones
 Tensor norm_infer(Context&, const Tensor& x, const BatchNorm&);  // moving statistics
-// The same of conv(x, w) or depthwise_conv(x, w), plus bias [c] where that is defined. Their result is never there: gamma, whose gradient
-// needs it, must not want one.
+// The same of conv(x, w) or depthwise_conv(x, w), plus bias [c] where that is defined. Their result is never there: where gamma wants a
+// gradient it is folded into w, and dw tells it.
 Tensor conv_norm_infer(Context&, const Tensor& x, const Tensor& w, ConvWindow, const Tensor& bias, const BatchNorm&);
 Tensor depthwise_norm_infer(Context&, const Tensor& x, const Tensor& w, ConvWindow, const Tensor& bias, const BatchNorm&);
 

@@ -101,6 +101,16 @@ TEST_CASE("conv_norm_infer and depthwise_norm_infer") {
     EXPECT_GRAD({x, w, bias, beta}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_beta(in[3])); });
     EXPECT_GRAD({x, w, beta}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, {}, with_beta(in[2])); });
     EXPECT_GRAD({deep, deep_w, bias, beta}, [=](Context& c, const auto& in) { return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, in[2], with_beta(in[3])); });
+    const auto with_gamma = [=](const Tensor& beta, const Tensor& gamma) {
+      BatchNorm all = with_beta(beta);
+      all.gamma = gamma;
+      return all;
+    };
+    for (const Tensor& gamma : {bn.gamma, pass.values({2.5, 0, -3, 4}, {4})}) {
+      EXPECT_GRAD({x, w, bias, beta, gamma}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_gamma(in[3], in[4])); });
+      EXPECT_GRAD({x, w, beta, gamma}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, {}, with_gamma(in[2], in[3])); });
+      EXPECT_GRAD({deep, deep_w, beta, gamma}, [=](Context& c, const auto& in) { return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, {}, with_gamma(in[2], in[3])); });
+    }
   }
 }
 
