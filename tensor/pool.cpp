@@ -31,7 +31,17 @@ Tensor avg_pool(Context& c, const Tensor& x, PoolWindow o) {
   const PoolShape s = pool_shape("avg_pool", x, o);
   Tensor y = c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype());
   c.backend.avg_pool_forward(c.exec, s, x.buffer(), y.buffer());
-  c.tape.record({x}, y, [s, x = Ref(x)](Context& b, const Tensor& dy) { b.backend.avg_pool_backward(b.exec, s, dy.buffer(), b.tape.into(b, x)); });
+  // Where the output is as large as the input it is not kept: backward pools again what others of a block's branches keep anyway.
+  std::shared_ptr<const Saved::Recipe> recipe;
+  if (o.stride == 1 && c.tape.wants_grad(x)) {
+    recipe = std::make_shared<const Saved::Recipe>([s, shape = y.shape(), saved = c.tape.save(x)](Context& b) {
+      const Tensor input = saved.get(b), again = b.tensor(shape, input.dtype());
+      b.backend.avg_pool_forward(b.exec, s, input.buffer(), again.buffer());
+      return again;
+    });
+    c.tape.can_remake(y, recipe);
+  }
+  c.tape.record({x}, y, [s, x = Ref(x), recipe](Context& b, const Tensor& dy) { b.backend.avg_pool_backward(b.exec, s, dy.buffer(), b.tape.into(b, x)); });
   return y;
 }
 

@@ -143,6 +143,21 @@ TEST_CASE("the sums of a chain of residual blocks are made anew instead of kept"
   CHECK(far < 1e-11 * largest);
 }
 
+TEST_CASE("averages of overlapping windows are made anew instead of kept, also of what is made anew itself") {
+  ReferencePass pass;
+  const BatchNorm bn{.gamma = pass.random({4}), .beta = pass.random({4}), .moving_mean = pass.random({4}), .moving_variance = pass.random({4})};
+  const PoolWindow same{.window = 3, .stride = 1, .pad = 1};
+  EXPECT_GRAD({pass.random({2, 5, 4, 4}), pass.random({1, 1, 4, 2})}, [=](Context& c, const auto& in) { return conv(c, avg_pool(c, norm_train(c, in[0], bn), same), in[1], {}); });
+
+  Context c = pass.context();
+  const Tensor x = pass.random({2, 4, 4, 4}), w = pass.random({1, 1, 4, 2});
+  for (const Tensor& t : {x, w}) pass.tape.watch(t);
+  const Tensor wide = avg_pool(c, x, same), narrow = avg_pool(c, x, {.window = 2, .stride = 2});
+  const Tensor y = conv(c, wide, w, {}), z = conv(c, narrow, w, {});
+  CHECK(wide.is_sole_owner());  // the tape does not hold it
+  CHECK_FALSE(narrow.is_sole_owner());  // smaller than what it would be made of
+}
+
 TEST_CASE("a pooled activation is not kept, unless somebody else reads it as well") {
   for (const int readers : {0, 1, 2}) {  // beside the pool: none, one before it, one after it
     CAPTURE(readers);
