@@ -61,7 +61,14 @@ FileAudit audit_file(const Manifest& manifest, int64_t index) {
     const Image image = decode_image(bytes, path);
     a.fingerprint = fingerprint(image, &a.contrast);
     const std::array<double, 4> l = levels(image);
-    a.features = {double(info.h), double(info.w), double(info.w) / double(info.h), double(bytes.size()) / double(info.h * info.w), l[0], l[1], l[2], l[3]};
+    a.features = {double(info.h),
+                  double(info.w),
+                  double(info.w) / double(info.h),
+                  double(bytes.size()) / double(info.h * info.w),
+                  l[0],
+                  l[1],
+                  l[2],
+                  l[3]};
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::data) throw;
     a.why_bad = e.what();
@@ -76,7 +83,8 @@ std::bitset<256> fingerprint(const Image& m, double* contrast) {
   double sum = 0, squares = 0;
   for (int64_t r = 0; r < kRows; ++r)
     for (int64_t c = 0; c < kColumns; ++c) {
-      const int64_t y0 = r * m.h / kRows, y1 = std::max(y0 + 1, (r + 1) * m.h / kRows), x0 = c * m.w / kColumns, x1 = std::max(x0 + 1, (c + 1) * m.w / kColumns);
+      const int64_t y0 = r * m.h / kRows, y1 = std::max(y0 + 1, (r + 1) * m.h / kRows), x0 = c * m.w / kColumns,
+                    x1 = std::max(x0 + 1, (c + 1) * m.w / kColumns);
       double total = 0;
       for (int64_t y = y0; y < y1; ++y)
         for (int64_t x = x0; x < x1; ++x) total += grey(m, std::min(y, m.h - 1), std::min(x, m.w - 1));
@@ -124,7 +132,8 @@ std::vector<Duplicate> near_duplicates(const std::vector<FileAudit>& audits, int
       found.push_back({a.index, b.index, distance});
     }
   });
-  std::sort(found.begin(), found.end(), [](const Duplicate& x, const Duplicate& y) { return std::tuple(x.distance, x.a, x.b) < std::tuple(y.distance, y.a, y.b); });
+  std::sort(found.begin(), found.end(),
+            [](const Duplicate& x, const Duplicate& y) { return std::tuple(x.distance, x.a, x.b) < std::tuple(y.distance, y.a, y.b); });
   return found;
 }
 

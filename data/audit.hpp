@@ -13,15 +13,16 @@ namespace ptrain {
 inline constexpr std::array<const char*, 8> kTrivialFeatures{"height", "width", "aspect", "bytes", "mean", "sd", "border", "dark"};
 
 struct FileAudit {
-  int64_t index = 0;          // in the manifest
-  std::string why_bad;        // "" when it can be read as a whole
-  std::string type, mode;     // by content: "JPEG"; "grey", "RGB" …
-  bool mislabelled = false;   // its name says another type
+  int64_t index = 0;         // in the manifest
+  std::string why_bad;       // "" when it can be read as a whole
+  std::string type, mode;    // by content: "JPEG"; "grey", "RGB" …
+  bool mislabelled = false;  // its name says another type
   int64_t height = 0, width = 0;
   std::string sha256;
-  std::bitset<256> fingerprint;           // of the picture (below)
-  double contrast = 0;                    // standard deviation of the picture's 17×16 means: below 2 grey levels a fingerprint says nothing
-  std::array<double, 8> features{};       // kTrivialFeatures: pixels, ratio width/height, bytes a pixel, grey levels (the outer 5 %), share below 16
+  std::bitset<256> fingerprint;  // of the picture (below)
+  double contrast = 0;           // standard deviation of the picture's 17×16 means: below 2 grey levels a fingerprint says nothing
+  std::array<double, 8>
+      features{};  // kTrivialFeatures: pixels, ratio width/height, bytes a pixel, grey levels (the outer 5 %), share below 16
 };
 
 // Reads every file once, with `threads` threads. Bad files are told, not thrown.

@@ -19,14 +19,14 @@ struct Range {
 // What may happen to a training image, as fractions in the sense of Keras' layers. The default does nothing.
 struct AugmentOptions {
   bool flip_horizontal = false, flip_vertical = false;  // RandomFlip: each in half of the images
-  Range rotation;                        // RandomRotation: of a full turn, positive is counter-clockwise; within [−1, 1]
-  Range zoom_height;                     // RandomZoom: the output shows 1 + u times the height; above −1, up to 1
-  std::optional<Range> zoom_width;       // without it the width has the height's draw (Keras' width_factor=None)
-  Range translate_height, translate_width;  // RandomTranslation: of the size, positive moves down or right; within [−1, 1]
-  Range contrast;                        // RandomContrast, as its documentation says: the factor is 1 + u; u ≥ −1
-  Range brightness;                      // RandomBrightness: of 255; within [−1, 1]
+  Range rotation;                                       // RandomRotation: of a full turn, positive is counter-clockwise; within [−1, 1]
+  Range zoom_height;                                    // RandomZoom: the output shows 1 + u times the height; above −1, up to 1
+  std::optional<Range> zoom_width;                      // without it the width has the height's draw (Keras' width_factor=None)
+  Range translate_height, translate_width;              // RandomTranslation: of the size, positive moves down or right; within [−1, 1]
+  Range contrast;                                       // RandomContrast, as its documentation says: the factor is 1 + u; u ≥ −1
+  Range brightness;                                     // RandomBrightness: of 255; within [−1, 1]
   FillMode fill = FillMode::reflect;
-  float fill_value = 0;                  // for FillMode::constant, in grey levels
+  float fill_value = 0;  // for FillMode::constant, in grey levels
   Interpolation interpolation = Interpolation::bilinear;
   bool operator==(const AugmentOptions&) const = default;
 };
@@ -45,9 +45,9 @@ AugmentImage draw_augmentation(const AugmentOptions&, uint64_t seed, uint32_t ep
 
 // The transforms of Keras' layers for an image of h×w; each maps a pixel of the output to its place in the input.
 Transform flip_transform(bool horizontal, bool vertical, int64_t h, int64_t w);
-Transform rotation_transform(double angle, int64_t h, int64_t w);  // radians, about the centre ((w−1)/2, (h−1)/2)
+Transform rotation_transform(double angle, int64_t h, int64_t w);             // radians, about the centre ((w−1)/2, (h−1)/2)
 Transform zoom_transform(double height, double width, int64_t h, int64_t w);  // about the centre; above 1 shows more
-Transform translation_transform(double dy, double dx);             // pixels, down and right
+Transform translation_transform(double dy, double dx);                        // pixels, down and right
 
 // What Keras' layers flip → rotation → zoom → translation show, in one resampling: the output pixel goes through the maps from the last
 // to the first.

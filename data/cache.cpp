@@ -87,8 +87,7 @@ void ImageCache::report_bad(const Manifest& manifest, size_t total, BadImages po
 }
 
 const ImageCache::Slot& ImageCache::slot(int64_t index) const {
-  REQUIRE_THAT(index >= 0 && index < int64_t(slots_.size()) && slots_[size_t(index)].channels > 0, "image ", index,
-               " is not in the cache");
+  REQUIRE_THAT(index >= 0 && index < int64_t(slots_.size()) && slots_[size_t(index)].channels > 0, "image ", index, " is not in the cache");
   return slots_[size_t(index)];
 }
 

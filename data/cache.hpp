@@ -27,12 +27,12 @@ enum class BadImages : uint8_t { fail, skip };
 struct CacheOptions {
   int64_t h = 224, w = 224;
   CacheTier tier = CacheTier::automatic;
-  int64_t ram_budget = -1;            // bytes; −1: half of the free memory
-  std::filesystem::path folder;       // for the mapped file; empty: the system's folder for temporary files
+  int64_t ram_budget = -1;       // bytes; −1: half of the free memory
+  std::filesystem::path folder;  // for the mapped file; empty: the system's folder for temporary files
   int threads = 1;
   BadImages bad_images = BadImages::fail;
-  bool hashes = false;                // keep the SHA-256 of each file: data_hash() needs them
-  std::optional<FreeMemory> free;     // measured when absent
+  bool hashes = false;             // keep the SHA-256 of each file: data_hash() needs them
+  std::optional<FreeMemory> free;  // measured when absent
   // Called after each image by one thread at a time. What it throws ends the filling: that is how a filling is interrupted.
   std::function<void(int64_t done, int64_t total)> progress;
 };
@@ -72,12 +72,12 @@ class ImageCache {
   // cache goes on in the next tier and one that was asked for ends in Error{device}.
   ImageCache(const CachePlan&, const Manifest&, std::span<const int64_t> indices, std::shared_ptr<Backend> resizer, const CacheOptions&);
 
-  ImageView get(int64_t index) const;     // an index of the manifest; Error{failed} when it is not here
+  ImageView get(int64_t index) const;  // an index of the manifest; Error{failed} when it is not here
   int32_t label(int64_t index) const;
   int64_t h() const { return h_; }
   int64_t w() const { return w_; }
-  const std::vector<int64_t>& indices() const { return indices_; }   // the readable ones, in the given order
-  const std::vector<Bad>& bad() const { return bad_; }               // by index
+  const std::vector<int64_t>& indices() const { return indices_; }    // the readable ones, in the given order
+  const std::vector<Bad>& bad() const { return bad_; }                // by index
   const std::vector<std::string>& hashes() const { return hashes_; }  // of indices(), when asked for
   int64_t ram_bytes() const { return store_.ram_bytes(); }
   int64_t disk_bytes() const { return store_.disk_bytes(); }

@@ -75,9 +75,8 @@ CachePlan plan_cache(const Manifest& manifest, std::span<const int64_t> indices,
 
 std::string str(const CachePlan& plan) {
   if (plan.tier == CacheTier::none && plan.bytes == 0) return concat("cache: none, ", plan.images, " images are decoded in every epoch");
-  const std::string need =
-      concat(plan.images, " images need ", str_bytes(plan.bytes), plan.sampled_grey == plan.sampled ? " (grey)" : "", "; ",
-             str_bytes(plan.ram_budget), " of memory and ", str_bytes(plan.disk_budget), " of disk may be used");
+  const std::string need = concat(plan.images, " images need ", str_bytes(plan.bytes), plan.sampled_grey == plan.sampled ? " (grey)" : "",
+                                  "; ", str_bytes(plan.ram_budget), " of memory and ", str_bytes(plan.disk_budget), " of disk may be used");
   return concat("cache: ",
                 plan.tier == CacheTier::none  ? "none, images are decoded in every epoch"
                 : plan.tier == CacheTier::ram ? "in memory"

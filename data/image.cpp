@@ -37,8 +37,7 @@ ImageType type_of(std::span<const uint8_t> bytes, const std::string& name, const
   if (begins(bytes, "\xff\xd8\xff")) return ImageType::jpeg;
   if (begins(bytes, "\x89PNG\r\n\x1a\n")) return ImageType::png;
   if (begins(bytes, "GIF87a") || begins(bytes, "GIF89a")) return ImageType::gif;
-  if (begins(bytes, "BM") && bytes.size() >= 18 && begins(bytes, "\0\0\0"sv, 15))
-    return ImageType::bmp;  // a header shorter than 256 bytes
+  if (begins(bytes, "BM") && bytes.size() >= 18 && begins(bytes, "\0\0\0"sv, 15)) return ImageType::bmp;  // a header shorter than 256 bytes
   refuse_image(name, describe(bytes), "; a JPEG, PNG, BMP or GIF is wanted; convert the file or remove it");
 }
 

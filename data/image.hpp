@@ -22,14 +22,14 @@ const char* str(ImageType);  // "JPEG", …
 struct ImageInfo {
   ImageType type = ImageType::jpeg;
   int64_t h = 0, w = 0;
-  int bits = 8;       // of one sample
-  std::string mode;   // "grey", "grey+alpha", "RGB", "RGBA", "YCbCr", "CMYK", "YCCK", "palette"
+  int bits = 8;      // of one sample
+  std::string mode;  // "grey", "grey+alpha", "RGB", "RGBA", "YCbCr", "CMYK", "YCCK", "palette"
 };
 
 // What is refused before memory is taken for it. The largest digital radiographs have 25 million pixels.
 struct ImageLimits {
-  int64_t side = 16384;           // pixels
-  int64_t pixels = 1 << 26;       // height × width
+  int64_t side = 16384;      // pixels
+  int64_t pixels = 1 << 26;  // height × width
   int64_t file_bytes = 1 << 28;
 };
 

@@ -91,8 +91,7 @@ ImageInfo info_of(const jpeg_decompress_struct& jpeg, std::span<const uint8_t> b
   const ImageInfo info{ImageType::jpeg, jpeg.image_height, jpeg.image_width, jpeg.data_precision, mode_of(jpeg) ? mode_of(jpeg) : ""};
   if (info.mode.empty())
     refuse_image(name, "a JPEG of ", jpeg.num_components,
-                 " components whose colours are not known; grey, RGB, YCbCr, CMYK or YCCK is wanted; ",
-                 "convert the file to one of these");
+                 " components whose colours are not known; grey, RGB, YCbCr, CMYK or YCCK is wanted; ", "convert the file to one of these");
   // Arithmetic coding can spend less than a bit on a block.
   check_size(name, info.h, info.w, limits, int64_t(bytes.size()), jpeg.arith_code ? limits.pixels : kMostPixelsAByte);
   return info;

@@ -34,9 +34,7 @@ struct PartFolder {
   }
 };
 
-std::string joined(const std::vector<std::string>& names) {
-  return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
-}
+std::string joined(const std::vector<std::string>& names) { return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", ")); }
 
 std::vector<std::string> class_names(const PartFolder& folder) {
   std::vector<std::string> names;
@@ -87,8 +85,8 @@ void check_classes(const fs::path& dir, const std::vector<PartFolder>& parts, st
   if (classes.size() < 2) {
     const fs::path only = dir / parts[0].prefix / joined(classes);
     const bool too_high = fs::is_directory(only / "train") || fs::is_directory(only / "test");
-    refuse(dir, where, " has ", classes.size(), " class folder (", joined(classes),
-           "); at least two classes are wanted, a folder for each", too_high ? "; did you mean " + only.string() + "?" : "");
+    refuse(dir, where, " has ", classes.size(), " class folder (", joined(classes), "); at least two classes are wanted, a folder for each",
+           too_high ? "; did you mean " + only.string() + "?" : "");
   }
   for (const PartFolder& folder : parts) {
     if (class_names(folder) != classes)
@@ -207,8 +205,7 @@ Manifest read_folder(const fs::path& dir, const PatientRule& patients) {
   }
   if (files.size() > size_t(std::numeric_limits<int32_t>::max())) refuse(dir, files.size(), " images; the limit is 2^31 − 1");
   if (!others.empty())
-    manifest.notes.push_back(
-        concat(others.size(), " files are not .jpg, .jpeg, .png, .bmp or .gif and are left out:", listing(others, 5)));
+    manifest.notes.push_back(concat(others.size(), " files are not .jpg, .jpeg, .png, .bmp or .gif and are left out:", listing(others, 5)));
   const std::vector<std::string> keys = patients_of(files, patients);
   for (size_t i = 0; i < keys.size(); ++i) manifest.entries[i].patient = keys[i];
   return manifest;

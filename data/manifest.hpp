@@ -20,7 +20,7 @@ struct Entry {
   std::string path;  // below the root, with '/': "train/NORMAL/IM-0115-0001.jpeg"
   int32_t label = 0;
   std::string patient;
-  Part part = Part::all;  // where the folder has it
+  Part part = Part::all;    // where the folder has it
   std::string sha256 = {};  // of its bytes, once they were read for it: hash_files(), caches and the audit of an experiment look here first
 };
 
@@ -32,7 +32,7 @@ struct Manifest {
   std::vector<std::string> notes;    // what a user should know: files left out, empty folders
 
   std::filesystem::path file(int64_t index) const { return root / entries.at(size_t(index)).path; }
-  std::vector<int64_t> of(Part) const;                                       // the indices of a part
+  std::vector<int64_t> of(Part) const;                                        // the indices of a part
   std::vector<int64_t> class_counts(std::span<const int64_t> indices) const;  // images of each class
 };
 

@@ -89,9 +89,8 @@ NpyArray read_npy(const std::filesystem::path& path) {
   if (!parse_shape(value_of(header, "shape"), array.shape)) refuse("its header has no legal shape; save it again with numpy.save");
   const int64_t count = product(array.shape);
   if (count < 0 || count * 4 != left)
-    refuse("the shape ", text_of(array.shape), " needs ",
-           count < 0 ? "more than any file can hold" : std::to_string(count * 4) + " bytes", ", the file has ", left,
-           " behind its header; copy it again");
+    refuse("the shape ", text_of(array.shape), " needs ", count < 0 ? "more than any file can hold" : std::to_string(count * 4) + " bytes",
+           ", the file has ", left, " behind its header; copy it again");
   array.values.resize(size_t(count));
   file.read({reinterpret_cast<uint8_t*>(array.values.data()), size_t(left)});
   return array;

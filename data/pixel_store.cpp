@@ -21,7 +21,9 @@ constexpr int64_t kPiece = 16 << 20;  // pages that are not touched yet cost no 
 }  // namespace
 
 PixelStore::PixelStore(int64_t ram_budget, int64_t disk_budget, std::filesystem::path folder)
-    : ram_budget_(ram_budget), disk_budget_(disk_budget), folder_(std::move(folder)) {}
+    : ram_budget_(ram_budget),
+      disk_budget_(disk_budget),
+      folder_(std::move(folder)) {}
 
 PixelStore::~PixelStore() {
   for (const Piece& piece : ram_) std::free(piece.begin);

@@ -77,8 +77,7 @@ void divide(const Manifest& manifest, const std::vector<int64_t>& pool, const Sp
   for (size_t c = 0; c < counts.size(); ++c)
     if (patients[c].size() < 2)
       fail(ErrorKind::data, "splitting ", manifest.root.string(), " into training and validation: class ", manifest.classes[c], " has ",
-           counts[c], counts[c] == 1 ? " image" : " images", " of ", patients[c].size(),
-           patients[c].size() == 1 ? " patient" : " patients",
+           counts[c], counts[c] == 1 ? " image" : " images", " of ", patients[c].size(), patients[c].size() == 1 ? " patient" : " patients",
            "; at least two patients a class are needed, since a patient cannot be in both; add images, or say with --group-regex or "
            "--group-csv ",
            "which images are of one patient");

@@ -15,12 +15,12 @@ namespace ptrain {
 struct SplitOptions {
   double val_fraction = 0.15;  // of the images of each class, to the nearest patient
   uint64_t seed = 0;
-  int64_t pool_below = 100;    // a val folder with fewer images says too little and is pooled with the training part
+  int64_t pool_below = 100;  // a val folder with fewer images says too little and is pooled with the training part
 };
 
 struct Split {
-  std::vector<Part> parts;  // of each entry of the manifest: train, val, test or unused
-  std::vector<std::string> notes;         // what was decided, for the user
+  std::vector<Part> parts;                             // of each entry of the manifest: train, val, test or unused
+  std::vector<std::string> notes;                      // what was decided, for the user
   std::vector<std::string> test_patients_in_training;  // patients of the test part that train or val have as well; sorted
 
   std::vector<int64_t> of(Part) const;  // the indices of a part, rising

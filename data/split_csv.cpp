@@ -23,7 +23,8 @@ std::vector<std::string> common(const std::set<std::string>& a, const std::set<s
 std::vector<CsvRow> read_rows(const std::filesystem::path& path) {
   const std::vector<uint8_t> bytes = read_bytes(path, "reading the split", kLargestTable);
   std::vector<CsvRow> rows = parse_csv({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
-  if (rows.empty()) fail(ErrorKind::data, "reading the split ", path.string(), ": the file is empty; the columns file, label, patient and part are wanted");
+  if (rows.empty())
+    fail(ErrorKind::data, "reading the split ", path.string(), ": the file is empty; the columns file, label, patient and part are wanted");
   return rows;
 }
 

@@ -42,8 +42,7 @@ Image decode_stb(std::span<const uint8_t> bytes, const std::string& name, const 
     uint8_t* block;
     ~Free() { std::free(block); }
   } free_decoded{decoded};
-  REQUIRE_THAT(w == info.w && h == info.h, "decoding ", name, ": the header says ", info.w, " by ", info.h, ", the decoder ", w, " by ",
-               h);
+  REQUIRE_THAT(w == info.w && h == info.h, "decoding ", name, ": the header says ", info.w, " by ", info.h, ", the decoder ", w, " by ", h);
 
   const size_t from = size_t(stored), to = from <= 2 ? 1 : 3;  // what is left without transparency
   Image image{h, w, int64_t(to), std::vector<uint8_t>(size_t(w) * size_t(h) * to)};

@@ -5,7 +5,9 @@
 namespace ptrain {
 
 // Of backends that record nothing.
-std::unique_ptr<Recording> Backend::do_record(Exec&, const std::function<void()>&) { fail(ErrorKind::failed, "record: ", name(), " cannot record"); }
+std::unique_ptr<Recording> Backend::do_record(Exec&, const std::function<void()>&) {
+  fail(ErrorKind::failed, "record: ", name(), " cannot record");
+}
 void Backend::do_replay(Exec&, const Recording&) { fail(ErrorKind::failed, "replay: ", name(), " cannot record"); }
 
 void Backend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
@@ -13,7 +15,8 @@ void Backend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& n
   finish_conv_norm(e, norm, bias, t);
 }
 
-void Backend::do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+void Backend::do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias,
+                                      const NormInfer& t) {
   do_depthwise_forward(e, s, x, w, t.y);
   finish_conv_norm(e, norm, bias, t);
 }

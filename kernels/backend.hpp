@@ -72,8 +72,8 @@ struct NormTrain {
 struct NormApply {
   Buffer x, gamma, beta, mean, inv_std, y;
 };
-// Inference: y = act(gamma · (x − mean)/√(variance + eps) + beta) with the moving statistics. Right after a convolution x is its result and no
-// buffer of its own.
+// Inference: y = act(gamma · (x − mean)/√(variance + eps) + beta) with the moving statistics. Right after a convolution x is its result and
+// no buffer of its own.
 struct NormInfer {
   Buffer x, gamma, beta, mean, variance, y;
 };
@@ -93,7 +93,7 @@ class Backend {
 
   virtual std::string name() const = 0;  // "cpu", "cuda:0", …
   virtual bool supports(DType) const = 0;
-  virtual bool is_host() const = 0;      // the host may read and write the buffers
+  virtual bool is_host() const = 0;  // the host may read and write the buffers
   virtual std::unique_ptr<Exec> make_exec(int threads) = 0;
 
   // Memory. When there is too little: Error{device} that says how much was wanted and how much is free.
@@ -101,16 +101,17 @@ class Backend {
   virtual void release(void* data, int64_t bytes) noexcept = 0;
   virtual MemoryInfo memory_info() const = 0;
 
-  // What was measured in order to choose between algorithms (autotune), a line each, and the same given back: then it is not measured again.
+  // What was measured in order to choose between algorithms (autotune), a line each, and the same given back: then it is not measured
+  // again.
   virtual std::vector<std::string> tuned() const { return {}; }
   virtual void recall(const std::vector<std::string>& /*tuned*/) {}
   void upload(Exec&, const void* host, Buffer to);  // asynchronous where the device can; `host` must live until synchronize()
   void download(Exec&, Buffer from, void* host);    // returns when the values are there
   void copy(Exec&, Buffer from, Buffer to);         // on the device, same type and size
 
-  // Whether the device can record. What `work` gives to this Exec is then recorded and not run, so it must not allocate, upload, download or
-  // wait; what the host decides in it is decided once, and what changes from time to time must lie in buffers. The scratch of the Exec is
-  // part of the recording. Error when something cannot be recorded: then nothing has happened on the device.
+  // Whether the device can record. What `work` gives to this Exec is then recorded and not run, so it must not allocate, upload, download
+  // or wait; what the host decides in it is decided once, and what changes from time to time must lie in buffers. The scratch of the Exec
+  // is part of the recording. Error when something cannot be recorded: then nothing has happened on the device.
   virtual bool records() const { return false; }
   std::unique_ptr<Recording> record(Exec&, const std::function<void()>& work);
   void replay(Exec&, const Recording&);
@@ -164,8 +165,8 @@ class Backend {
   void zero_pad_forward(Exec&, const PadShape&, Buffer x, Buffer y);
   void zero_pad_backward(Exec&, const PadShape&, Buffer dy, Into dx);
   void copy_channels(Exec&, const ChannelCopy&, Buffer from, Into to);
-  // `argmax` (kernels/shapes.hpp) may be empty: nobody asks for the gradient. x_act: the activation that made x, when the gradient is to stop
-  // where that is flat.
+  // `argmax` (kernels/shapes.hpp) may be empty: nobody asks for the gradient. x_act: the activation that made x, when the gradient is to
+  // stop where that is flat.
   void max_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y, Buffer argmax = {}, Act x_act = Act::none);
   void max_pool_backward(Exec&, const PoolShape&, Buffer argmax, Buffer dy, Into dx);  // the first maximum takes it all
   void avg_pool_forward(Exec&, const PoolShape&, Buffer x, Buffer y);
@@ -176,7 +177,8 @@ class Backend {
   // Loss. losses[i] = weights[labels[i]] · −log p[i, labels[i]] from the logits (log-sum-exp, never clipped); `loss` gets their sum / rows.
   // backward: dlogits = dloss · weights[label] · (p − onehot) / rows.
   void softmax(Exec&, SoftmaxShape, Buffer logits, Buffer p);
-  void softmax_cross_entropy_forward(Exec&, SoftmaxShape, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss);
+  void softmax_cross_entropy_forward(Exec&, SoftmaxShape, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses,
+                                     Into loss);
   void softmax_cross_entropy_backward(Exec&, SoftmaxShape, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss, Into dlogits);
   void sum_squares(Exec&, double factor, Buffer x, Into sum);  // factor · Σ x², the L2 term
 
@@ -203,12 +205,15 @@ class Backend {
   virtual void do_depthwise_forward(Exec&, const DepthwiseShape&, Buffer x, Buffer w, Buffer y) = 0;
   virtual void do_depthwise_backward_data(Exec&, const DepthwiseShape&, Buffer dy, Buffer w, Into dx) = 0;
   virtual void do_depthwise_backward_filter(Exec&, const DepthwiseShape&, Buffer x, Buffer dy, Into dw) = 0;
-  virtual void do_conv_norm_infer(Exec&, const ConvShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&);  // unless overridden: the calls,
-  virtual void do_depthwise_norm_infer(Exec&, const DepthwiseShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&);  // all in place
+  virtual void do_conv_norm_infer(Exec&, const ConvShape&, const NormShape&, Buffer x, Buffer w, Buffer bias,
+                                  const NormInfer&);  // unless overridden: the calls,
+  virtual void do_depthwise_norm_infer(Exec&, const DepthwiseShape&, const NormShape&, Buffer x, Buffer w, Buffer bias,
+                                       const NormInfer&);                  // all in place
   void finish_conv_norm(Exec&, const NormShape&, Buffer bias, NormInfer);  // what comes after the convolution, in t.y
 
   virtual std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer w, Buffer scale, Buffer shift) = 0;
-  virtual std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) = 0;
+  virtual std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale,
+                                                                 Buffer shift) = 0;
   virtual void do_conv_bn_act(Exec&, const Fused<ConvShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) = 0;
   virtual void do_depthwise_bn_act(Exec&, const Fused<DepthwiseShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) = 0;
   virtual void do_inverted_residual(Exec&, const InvertedResidual&, Buffer x, Buffer residual, Buffer y);  // unless overridden: the calls

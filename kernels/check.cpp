@@ -6,17 +6,19 @@ namespace ptrain {
 namespace {
 
 void check_pool(const char* op, const PoolShape& s) {
-  REQUIRE_THAT(s.n > 0 && s.c > 0 && s.window > 0 && s.stride > 0 && s.pad >= 0 && s.pad < s.window && s.p() > 0 && s.q() > 0, op, ": bad shape: input ",
-               s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.window, ", stride ", s.stride, ", padding ", s.pad);
+  REQUIRE_THAT(s.n > 0 && s.c > 0 && s.window > 0 && s.stride > 0 && s.pad >= 0 && s.pad < s.window && s.p() > 0 && s.q() > 0, op,
+               ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.window, ", stride ", s.stride, ", padding ", s.pad);
 }
 
 void check_pad(const char* op, const PadShape& s) {
-  REQUIRE_THAT(s.top >= 0 && s.bottom >= 0 && s.left >= 0 && s.right >= 0, op, ": negative padding ", s.top, ",", s.bottom, ",", s.left, ",", s.right);
+  REQUIRE_THAT(s.top >= 0 && s.bottom >= 0 && s.left >= 0 && s.right >= 0, op, ": negative padding ", s.top, ",", s.bottom, ",", s.left,
+               ",", s.right);
 }
 
 void check_channels(const ChannelCopy& s) {
   REQUIRE_THAT(s.rows >= 0 && s.count > 0 && s.from >= 0 && s.to >= 0 && s.from + s.count <= s.from_width && s.to + s.count <= s.to_width,
-               "copy_channels: channels [", s.from, ", ", s.from + s.count, ") of ", s.from_width, " to [", s.to, ", ", s.to + s.count, ") of ", s.to_width);
+               "copy_channels: channels [", s.from, ", ", s.from + s.count, ") of ", s.from_width, " to [", s.to, ", ", s.to + s.count,
+               ") of ", s.to_width);
 }
 
 void check_slots(const char* op, std::span<const OptimizerSlot> slots, int states) {
@@ -82,7 +84,10 @@ void Backend::add_scaled(Exec& e, double factor, Buffer x, Buffer y) {
 void Backend::scale_shift_act(Exec& e, const ScaleShiftShape& s, Buffer x, Buffer scale, Buffer shift, Buffer y) {
   Check("scale_shift_act")
       .that(s.c > 0 && s.x_width >= s.c, "the rows of x are narrower than those of y")
-      .floating("x", x, s.rows * s.x_width).is("scale", scale, wide(x.dtype), s.c).is("shift", shift, wide(x.dtype), s.c).is("y", y, x.dtype, s.rows * s.c);
+      .floating("x", x, s.rows * s.x_width)
+      .is("scale", scale, wide(x.dtype), s.c)
+      .is("shift", shift, wide(x.dtype), s.c)
+      .is("y", y, x.dtype, s.rows * s.c);
   const OpClock clock(e, "scale_shift_act");
   do_scale_shift_act(e, s, x, scale, shift, y);
 }
@@ -90,7 +95,10 @@ void Backend::scale_shift_act(Exec& e, const ScaleShiftShape& s, Buffer x, Buffe
 void Backend::dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer samples, Buffer epoch, Into y) {
   Check("dropout")
       .that(s.rate >= 0 && s.rate < 1, "the rate must lie in [0, 1)")
-      .floating("x", x, s.rows * s.c).is("samples", samples, DType::int32, s.rows).is("epoch", epoch, DType::int32, 1).is("y", y.buffer, x.dtype, s.rows * s.c);
+      .floating("x", x, s.rows * s.c)
+      .is("samples", samples, DType::int32, s.rows)
+      .is("epoch", epoch, DType::int32, 1)
+      .is("y", y.buffer, x.dtype, s.rows * s.c);
   const OpClock clock(e, "dropout");
   do_dropout(e, s, x, samples, epoch, y);
 }
@@ -137,7 +145,9 @@ void Backend::copy_channels(Exec& e, const ChannelCopy& s, Buffer from, Into to)
 void Backend::max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act x_act) {
   check_pool("max_pool_forward", s);
   Check("max_pool_forward")
-      .floating("x", x, s.x_size()).is("y", y, x.dtype, s.y_size()).optional("argmax", argmax, DType::uint8, s.y_size())
+      .floating("x", x, s.x_size())
+      .is("y", y, x.dtype, s.y_size())
+      .optional("argmax", argmax, DType::uint8, s.y_size())
       .that(!argmax || s.window <= kLargestArgmaxWindow, "the gradient of a window larger than 15 is not supported");
   const OpClock clock(e, "max_pool_forward");
   do_max_pool_forward(e, s, x, y, argmax, x_act);
@@ -145,7 +155,10 @@ void Backend::max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y, 
 
 void Backend::max_pool_backward(Exec& e, const PoolShape& s, Buffer argmax, Buffer dy, Into dx) {
   check_pool("max_pool_backward", s);
-  Check("max_pool_backward").is("argmax", argmax, DType::uint8, s.y_size()).floating("dy", dy, s.y_size()).is("dx", dx.buffer, dy.dtype, s.x_size());
+  Check("max_pool_backward")
+      .is("argmax", argmax, DType::uint8, s.y_size())
+      .floating("dy", dy, s.y_size())
+      .is("dx", dx.buffer, dy.dtype, s.x_size());
   const OpClock clock(e, "max_pool_backward");
   do_max_pool_backward(e, s, argmax, dy, dx);
 }
@@ -171,7 +184,10 @@ void Backend::global_avg_pool_forward(Exec& e, int64_t n, RowShape image, Buffer
 }
 
 void Backend::global_avg_pool_backward(Exec& e, int64_t n, RowShape image, Buffer dy, Into dx) {
-  Check("global_avg_pool_backward").that(image.rows > 0, "empty images").floating("dy", dy, n * image.c).is("dx", dx.buffer, dy.dtype, n * image.size());
+  Check("global_avg_pool_backward")
+      .that(image.rows > 0, "empty images")
+      .floating("dy", dy, n * image.c)
+      .is("dx", dx.buffer, dy.dtype, n * image.size());
   const OpClock clock(e, "global_avg_pool_backward");
   do_global_avg_pool_backward(e, n, image, dy, dx);
 }
@@ -182,20 +198,29 @@ void Backend::softmax(Exec& e, SoftmaxShape s, Buffer logits, Buffer p) {
   do_softmax(e, s, logits, p);
 }
 
-void Backend::softmax_cross_entropy_forward(Exec& e, SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss) {
+void Backend::softmax_cross_entropy_forward(Exec& e, SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p,
+                                            Buffer losses, Into loss) {
   const DType t = wide(logits.dtype);
   Check("softmax_cross_entropy_forward")
-      .floating("logits", logits, s.rows * s.classes).is("labels", labels, DType::int32, s.rows).is("class_weights", class_weights, t, s.classes)
-      .is("p", p, t, s.rows * s.classes).is("losses", losses, t, s.rows).is("loss", loss.buffer, t, 1);
+      .floating("logits", logits, s.rows * s.classes)
+      .is("labels", labels, DType::int32, s.rows)
+      .is("class_weights", class_weights, t, s.classes)
+      .is("p", p, t, s.rows * s.classes)
+      .is("losses", losses, t, s.rows)
+      .is("loss", loss.buffer, t, 1);
   const OpClock clock(e, "softmax_cross_entropy_forward");
   do_softmax_cross_entropy_forward(e, s, logits, labels, class_weights, p, losses, loss);
 }
 
-void Backend::softmax_cross_entropy_backward(Exec& e, SoftmaxShape s, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss, Into dlogits) {
+void Backend::softmax_cross_entropy_backward(Exec& e, SoftmaxShape s, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss,
+                                             Into dlogits) {
   const DType t = wide(dlogits.buffer.dtype);
   Check("softmax_cross_entropy_backward")
-      .is("p", p, t, s.rows * s.classes).is("labels", labels, DType::int32, s.rows).is("class_weights", class_weights, t, s.classes)
-      .is("dloss", dloss, t, 1).floating("dlogits", dlogits.buffer, s.rows * s.classes);
+      .is("p", p, t, s.rows * s.classes)
+      .is("labels", labels, DType::int32, s.rows)
+      .is("class_weights", class_weights, t, s.classes)
+      .is("dloss", dloss, t, 1)
+      .floating("dlogits", dlogits.buffer, s.rows * s.classes);
   const OpClock clock(e, "softmax_cross_entropy_backward");
   do_softmax_cross_entropy_backward(e, s, p, labels, class_weights, dloss, dlogits);
 }
@@ -208,7 +233,10 @@ void Backend::sum_squares(Exec& e, double factor, Buffer x, Into sum) {
 
 void Backend::optimizer_step(Exec& e, const OptimizerRule& rule, std::span<const OptimizerSlot> slots, const StepState& state) {
   check_slots("optimizer_step", slots, rule.states());
-  Check("optimizer_step").is("iterations", state.iterations, DType::int32, 1).optional("finite", state.finite, DType::int32, 1).optional("learning_rate", state.learning_rate, DType::float32, 1);
+  Check("optimizer_step")
+      .is("iterations", state.iterations, DType::int32, 1)
+      .optional("finite", state.finite, DType::int32, 1)
+      .optional("learning_rate", state.learning_rate, DType::float32, 1);
   const OpClock clock(e, "optimizer_step");
   do_optimizer_step(e, rule, slots, state);
 }
@@ -222,7 +250,9 @@ void Backend::unscale(Exec& e, std::span<const OptimizerSlot> slots, Buffer scal
 
 void Backend::update_loss_scale(Exec& e, const LossScaleState& s, Buffer finite) {
   Check("update_loss_scale")
-      .is("scale", s.scale, DType::float32, 1).is("counter", s.counter, DType::int32, 1).is("finite", finite, DType::int32, 1)
+      .is("scale", s.scale, DType::float32, 1)
+      .is("counter", s.counter, DType::int32, 1)
+      .is("finite", finite, DType::int32, 1)
       .that(s.growth_steps > 0, "growth_steps must be positive");
   const OpClock clock(e, "update_loss_scale");
   do_update_loss_scale(e, s, finite);
@@ -238,9 +268,11 @@ void Backend::augment(Exec& e, const AugmentShape& s, std::span<const AugmentIma
   Check("augment")
       .that(s.c == 1 || s.c == 3, "images have 1 or 3 channels")
       .that(int64_t(images.size()) == s.n, "one AugmentImage for each image")
-      .that(s.stored == 0 || std::all_of(images.begin(), images.end(), [&](const AugmentImage& i) { return i.stored >= 0 && i.stored < s.stored; }),
+      .that(s.stored == 0 ||
+                std::all_of(images.begin(), images.end(), [&](const AugmentImage& i) { return i.stored >= 0 && i.stored < s.stored; }),
             "an image is not among those stored")
-      .is("x", x, DType::uint8, (s.stored > 0 ? s.stored : s.n) * s.h * s.w * s.c).floating("y", y, s.n * s.h * s.w * 3);
+      .is("x", x, DType::uint8, (s.stored > 0 ? s.stored : s.n) * s.h * s.w * s.c)
+      .floating("y", y, s.n * s.h * s.w * 3);
   const OpClock clock(e, "augment");
   do_augment(e, s, images, x, pre, y);
 }
@@ -248,7 +280,8 @@ void Backend::augment(Exec& e, const AugmentShape& s, std::span<const AugmentIma
 void Backend::resize_bilinear(Exec& e, const ResizeShape& s, Buffer x, Buffer y) {
   Check("resize_bilinear")
       .that(s.h > 0 && s.w > 0 && s.c > 0 && s.out_h > 0 && s.out_w > 0, "empty image")
-      .is("x", x, DType::uint8, s.h * s.w * s.c).is("y", y, DType::float32, s.out_h * s.out_w * s.c);
+      .is("x", x, DType::uint8, s.h * s.w * s.c)
+      .is("y", y, DType::float32, s.out_h * s.out_w * s.c);
   const OpClock clock(e, "resize_bilinear");
   do_resize_bilinear(e, s, x, y);
 }

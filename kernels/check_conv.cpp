@@ -7,12 +7,12 @@ namespace {
 
 template <class Shape>
 void check_shape(const char* op, const Shape& s) {
-  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad_h >= 0 && s.pad_w >= 0 && s.more_h >= 0 &&
-                   s.more_w >= 0 && s.p() > 0 && s.q() > 0,
-               op, ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", stride ", s.stride, ", padding ", s.pad_h, ",",
-               s.pad_w, " + ", s.more_h, ",", s.more_w);
-  REQUIRE_THAT(s.pad_h + s.more_h < s.r && s.pad_w + s.more_w < s.s, op, ": the padding ", s.pad_h, ",", s.pad_w, " + ", s.more_h, ",", s.more_w,
-               " gives a window of ", s.r, "x", s.s, " nothing but zeros to see");
+  REQUIRE_THAT(s.n > 0 && s.h > 0 && s.w > 0 && s.c > 0 && s.r > 0 && s.s > 0 && s.stride > 0 && s.pad_h >= 0 && s.pad_w >= 0 &&
+                   s.more_h >= 0 && s.more_w >= 0 && s.p() > 0 && s.q() > 0,
+               op, ": bad shape: input ", s.n, "x", s.h, "x", s.w, "x", s.c, ", window ", s.r, "x", s.s, ", stride ", s.stride,
+               ", padding ", s.pad_h, ",", s.pad_w, " + ", s.more_h, ",", s.more_w);
+  REQUIRE_THAT(s.pad_h + s.more_h < s.r && s.pad_w + s.more_w < s.s, op, ": the padding ", s.pad_h, ",", s.pad_w, " + ", s.more_h, ",",
+               s.more_w, " gives a window of ", s.r, "x", s.s, " nothing but zeros to see");
 }
 
 int64_t channels_out(const ConvShape& s) { return s.k; }
@@ -67,8 +67,13 @@ NormShape check_conv_norm(const char* op, const Shape& s, Act act, double eps, B
 void check_norm_backward(const char* op, const NormShape& s, const NormBackward& t) {
   const DType p = wide(t.dy.dtype);
   Check(op)
-      .floating("dy", t.dy, s.size()).optional("x", t.x, t.dy.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("mean", t.mean, p, s.c)
-      .optional("dx", t.dx.buffer, t.dy.dtype, s.size()).optional("dgamma", t.dgamma.buffer, p, s.c).optional("dbeta", t.dbeta.buffer, p, s.c);
+      .floating("dy", t.dy, s.size())
+      .optional("x", t.x, t.dy.dtype, s.size())
+      .optional("gamma", t.gamma, p, s.c)
+      .is("mean", t.mean, p, s.c)
+      .optional("dx", t.dx.buffer, t.dy.dtype, s.size())
+      .optional("dgamma", t.dgamma.buffer, p, s.c)
+      .optional("dbeta", t.dbeta.buffer, p, s.c);
 }
 
 }  // namespace
@@ -115,7 +120,8 @@ void Backend::conv_norm_infer(Exec& e, const ConvShape& s, Act act, double eps, 
   do_conv_norm_infer(e, s, norm, x, w, bias, t);
 }
 
-void Backend::depthwise_norm_infer(Exec& e, const DepthwiseShape& s, Act act, double eps, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+void Backend::depthwise_norm_infer(Exec& e, const DepthwiseShape& s, Act act, double eps, Buffer x, Buffer w, Buffer bias,
+                                   const NormInfer& t) {
   const NormShape norm = check_conv_norm("depthwise_norm_infer", s, act, eps, x, w, bias, t);
   const OpClock clock(e, "depthwise_norm_infer");
   do_depthwise_norm_infer(e, s, norm, x, w, bias, t);
@@ -127,7 +133,8 @@ std::shared_ptr<const PackedWeights> Backend::pack_conv(Exec& e, const Fused<Con
   return do_pack_conv(e, f, w, scale, shift);
 }
 
-std::shared_ptr<const PackedWeights> Backend::pack_depthwise(Exec& e, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale, Buffer shift) {
+std::shared_ptr<const PackedWeights> Backend::pack_depthwise(Exec& e, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale,
+                                                             Buffer shift) {
   check_pack("pack_depthwise", f, w, scale, shift);
   const OpClock clock(e, "pack_depthwise");
   return do_pack_depthwise(e, f, w, scale, shift);
@@ -187,9 +194,15 @@ void Backend::bias_backward(Exec& e, RowShape s, Buffer dy, Into db) {
 void Backend::norm_train_forward(Exec& e, const NormShape& s, const NormTrain& t) {
   const DType p = wide(t.x.dtype);
   Check("norm_train_forward")
-      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
-      .is("moving_mean", t.moving_mean, p, s.c).is("moving_variance", t.moving_variance, p, s.c)
-      .is("mean", t.mean, p, s.c).is("inv_std", t.inv_std, p, s.c).that(s.rows > 0, "no rows");
+      .floating("x", t.x, s.size())
+      .is("y", t.y, t.x.dtype, s.size())
+      .optional("gamma", t.gamma, p, s.c)
+      .is("beta", t.beta, p, s.c)
+      .is("moving_mean", t.moving_mean, p, s.c)
+      .is("moving_variance", t.moving_variance, p, s.c)
+      .is("mean", t.mean, p, s.c)
+      .is("inv_std", t.inv_std, p, s.c)
+      .that(s.rows > 0, "no rows");
   const OpClock clock(e, "norm_train_forward");
   do_norm_train_forward(e, s, t);
 }
@@ -204,8 +217,12 @@ void Backend::norm_infer_forward(Exec& e, const NormShape& s, const NormInfer& t
 void Backend::norm_apply(Exec& e, const NormShape& s, const NormApply& t) {
   const DType p = wide(t.x.dtype);
   Check("norm_apply")
-      .floating("x", t.x, s.size()).is("y", t.y, t.x.dtype, s.size()).optional("gamma", t.gamma, p, s.c).is("beta", t.beta, p, s.c)
-      .is("mean", t.mean, p, s.c).is("inv_std", t.inv_std, p, s.c);
+      .floating("x", t.x, s.size())
+      .is("y", t.y, t.x.dtype, s.size())
+      .optional("gamma", t.gamma, p, s.c)
+      .is("beta", t.beta, p, s.c)
+      .is("mean", t.mean, p, s.c)
+      .is("inv_std", t.inv_std, p, s.c);
   const OpClock clock(e, "norm_apply");
   do_norm_apply(e, s, t);
 }

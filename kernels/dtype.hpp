@@ -56,8 +56,8 @@ struct Float16 {
   explicit Float16(float f) {
     const uint32_t u = std::bit_cast<uint32_t>(f), sign = u >> 16 & 0x8000, x = u & 0x7fffffff;
     uint32_t half;
-    if (x > 0x7f800000) half = 0x7e00;                                                             // NaN
-    else if (x >= 0x477ff000) half = 0x7c00;                                                       // rounds to infinity
+    if (x > 0x7f800000) half = 0x7e00;                                                                     // NaN
+    else if (x >= 0x477ff000) half = 0x7c00;                                                               // rounds to infinity
     else if (x < 0x38800000) half = std::bit_cast<uint32_t>(std::bit_cast<float>(x) + 0.5f) - 0x3f000000;  // subnormal: the add rounds
     else half = (x + 0xfff + (x >> 13 & 1) - 0x38000000) >> 13;
     bits = uint16_t(sign | half);
@@ -84,7 +84,9 @@ struct Buffer {
     return {data ? static_cast<char*>(data) + first * size_of(dtype) : nullptr, dtype, count};
   }
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
 };
 
 // Calls f with a value of the type that `t` names: visit(t, [&]<class T>(T) { … }).

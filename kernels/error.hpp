@@ -56,7 +56,7 @@ template <class... Parts>
 }  // namespace ptrain
 
 // Always on, in every build: what must hold inside the program. The message is built only when it does not.
-#define REQUIRE_THAT(condition, ...)                                                \
-  do {                                                                              \
-    if (!(condition)) ::ptrain::fail(::ptrain::ErrorKind::failed, __VA_ARGS__);     \
+#define REQUIRE_THAT(condition, ...)                                            \
+  do {                                                                          \
+    if (!(condition)) ::ptrain::fail(::ptrain::ErrorKind::failed, __VA_ARGS__); \
   } while (false)

@@ -34,7 +34,7 @@ struct OptimizerRule {
     switch (kind) {
       case OptimizerKind::sgd: return momentum != 0;
       case OptimizerKind::adam:
-      case OptimizerKind::adamw: return 2;                             // m, v
+      case OptimizerKind::adamw: return 2;                                 // m, v
       case OptimizerKind::rmsprop: return 1 + centered + (momentum != 0);  // v, a, m
     }
     return 0;

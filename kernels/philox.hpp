@@ -17,7 +17,16 @@ struct Philox4 {
 };
 
 // What a random number is for: the first word of the counter, so that two uses never share a number.
-enum class Purpose : uint32_t { initial_weights = 1, shuffle = 2, augment = 3, dropout = 4, split = 5, fraction = 6, bootstrap = 7, test = 8 };
+enum class Purpose : uint32_t {
+  initial_weights = 1,
+  shuffle = 2,
+  augment = 3,
+  dropout = 4,
+  split = 5,
+  fraction = 6,
+  bootstrap = 7,
+  test = 8
+};
 
 PTRAIN_HOST_DEVICE inline Philox4 philox(uint64_t key, Philox4 counter) {
   uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);

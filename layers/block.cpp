@@ -16,7 +16,8 @@ Block Scope::block(const Tensor& x, int64_t width) {
   if (!frozen_pass || !x.has_data()) return {x};
   const Tensor buffer = c_.tensor({x.dim(0), x.dim(1), x.dim(2), width}, x.dtype());
   const RowShape rows = row_shape(x);
-  c_.backend.copy_channels(c_.exec, {.rows = rows.rows, .count = rows.c, .from_width = rows.c, .to_width = width}, x.buffer(), {buffer.buffer()});
+  c_.backend.copy_channels(c_.exec, {.rows = rows.rows, .count = rows.c, .from_width = rows.c, .to_width = width}, x.buffer(),
+                           {buffer.buffer()});
   return {Tensor::shape_only(x.shape(), x.dtype()), buffer};
 }
 
@@ -32,7 +33,8 @@ Tensor Scope::bn_act(const Block& b, const std::string& bn, const std::string& a
     const auto& of = static_cast<const ScaleAndShift&>(*packed);
     const Tensor y = c_.tensor(b.x.shape(), b.x.dtype());
     const RowShape rows = row_shape(b.buffer);
-    c_.backend.scale_shift_act(c_.exec, {.rows = rows.rows, .c = channels, .x_width = rows.c, .act = act}, b.buffer.buffer(), of.scale.buffer(), of.shift.buffer(), y.buffer());
+    c_.backend.scale_shift_act(c_.exec, {.rows = rows.rows, .c = channels, .x_width = rows.c, .act = act}, b.buffer.buffer(),
+                               of.scale.buffer(), of.shift.buffer(), y.buffer());
     return y;
   });
 }
@@ -51,11 +53,13 @@ void Scope::append(Block& b, const Tensor& y, const std::string& name) {
     return;
   }
   const RowShape rows = row_shape(b.buffer);
-  c_.backend.copy_channels(c_.exec, {.rows = rows.rows, .count = more, .from_width = more, .to_width = rows.c, .to = before}, y.buffer(), {b.buffer.buffer()});
+  c_.backend.copy_channels(c_.exec, {.rows = rows.rows, .count = more, .from_width = more, .to_width = rows.c, .to = before}, y.buffer(),
+                           {b.buffer.buffer()});
   b.x = Tensor::shape_only(grown, y.dtype());
   if (o_.part != NetPart::frozen || !o_.cut->boundary.contains(k)) return;
   const Tensor crossing = c_.tensor(grown, y.dtype());  // the trainable part wants the channels beside one another
-  c_.backend.copy_channels(c_.exec, {.rows = rows.rows, .count = before + more, .from_width = rows.c, .to_width = before + more}, b.buffer.buffer(), {crossing.buffer()});
+  c_.backend.copy_channels(c_.exec, {.rows = rows.rows, .count = before + more, .from_width = rows.c, .to_width = before + more},
+                           b.buffer.buffer(), {crossing.buffer()});
   done(k, crossing, {y});
 }
 

@@ -79,13 +79,22 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
     y = done(bn_step, conv_norm(x, p, after_bn), {x});
   } else {
     y = skipped(conv_step) ? absent(conv_step, p.y, x.dtype()) : done(conv_step, unfused_conv(x, p), {x});
-    tell({.type = p.depthwise ? "DepthwiseConv2D" : "Conv2D", .name = p.names.conv, .filters = p.depthwise ? 0 : p.o.out, .kernel_h = p.w[0], .kernel_w = p.w[1], .stride = p.o.stride,
-          .pad = p.o.pad, .bias = p.o.bias, .act = after_conv}, {x}, y);
+    tell({.type = p.depthwise ? "DepthwiseConv2D" : "Conv2D",
+          .name = p.names.conv,
+          .filters = p.depthwise ? 0 : p.o.out,
+          .kernel_h = p.w[0],
+          .kernel_w = p.w[1],
+          .stride = p.o.stride,
+          .pad = p.o.pad,
+          .bias = p.o.bias,
+          .act = after_conv},
+         {x}, y);
     if (p.has_bn()) {
       const Tensor z = y;
       const Act inside = o_.observer ? Act::none : after_bn;
       y = skipped(bn_step) ? absent(bn_step, p.y, x.dtype()) : done(bn_step, normalise(z, p.names.bn, p.o.bn, inside), {z});
-      tell({.type = "BatchNormalization", .name = p.names.bn, .eps = p.o.bn.eps, .momentum = p.o.bn.momentum, .gamma = p.o.bn.gamma}, {z}, y);
+      tell({.type = "BatchNormalization", .name = p.names.bn, .eps = p.o.bn.eps, .momentum = p.o.bn.momentum, .gamma = p.o.bn.gamma}, {z},
+           y);
     }
   }
   if (p.has_residual()) {
@@ -104,8 +113,8 @@ Tensor Scope::convolve(const Tensor& x, const Plan& p) {
 
 bool Scope::frozen_whole(const Tensor& x, const Plan& p, int first_step) const {
   const bool untouched = !skipped(first_step) && !skipped(first_step + p.steps() - 1);
-  const bool no_gradient = !wants_grad(x) && !wants_grad(p.o.residual) &&
-                           (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
+  const bool no_gradient =
+      !wants_grad(x) && !wants_grad(p.o.residual) && (!o_.record || (!params_.trainable(p.names.conv) && !params_.trainable(p.names.bn)));
   return o_.frozen && !o_.observer && untouched && no_gradient && !uses_batch_statistics(p.names.bn);
 }
 
@@ -113,7 +122,9 @@ bool Scope::frozen_whole(const Tensor& x, const Plan& p, int first_step) const {
 // would not pay: gamma is then folded into the weights, which takes some passes over them for each group of images instead of some over
 // the result. In float16 and bfloat16 the gradient of the folded weights would be rounded.
 bool Scope::joins_norm(const Tensor& x, const Plan& p, int conv_step) const {
-  if (!o_.record || o_.observer || o_.trace || !p.has_bn() || skipped(conv_step) || skipped(conv_step + 1) || uses_batch_statistics(p.names.bn)) return false;
+  if (!o_.record || o_.observer || o_.trace || !p.has_bn() || skipped(conv_step) || skipped(conv_step + 1) ||
+      uses_batch_statistics(p.names.bn))
+    return false;
   const bool trains_gamma = p.o.bn.gamma && params_.trainable(p.names.bn);
   return !trains_gamma || (params_.trainable(p.names.conv) && p.w.size() < p.y.size() && size_of(x.dtype()) >= 4);
 }
@@ -144,7 +155,8 @@ Scope::ScaleShift Scope::scale_and_shift(const Plan& p) {
 Scope::ScaleShift Scope::scale_and_shift(const std::string& bn, const BnOpts& o, int64_t channels, const std::vector<double>& bias) {
   const auto values = [&](const char* name, Kind kind = Kind::weight) { return weight(bn, name, {channels}, kind).to_doubles(); };
   ScaleShift f{o.gamma ? values("gamma") : std::vector<double>(size_t(channels), 1.0), bias};
-  const std::vector<double> beta = values("beta"), mean = values("moving_mean", Kind::statistic), variance = values("moving_variance", Kind::statistic);
+  const std::vector<double> beta = values("beta"), mean = values("moving_mean", Kind::statistic),
+                            variance = values("moving_variance", Kind::statistic);
   for (size_t i = 0; i < beta.size(); ++i) {
     f.scale[i] /= std::sqrt(variance[i] + o.eps);
     f.shift[i] = beta[i] + (f.shift[i] - mean[i]) * f.scale[i];

@@ -91,9 +91,9 @@ std::optional<Attribute> attribute(hid_t object, const std::string& name);
 enum class Element { float16, float32, float64, integer, opaque2, other };  // opaque2: two bytes without a meaning (bfloat16 of Keras)
 struct Dataset {
   Handle handle;
-  Shape shape;       // at most four dimensions
-  Element element;   // as stored; the byte order does not matter
-  int64_t chunk_rows = 0;  // of the first dimension; 0 when it is not chunked
+  Shape shape;                          // at most four dimensions
+  Element element;                      // as stored; the byte order does not matter
+  int64_t chunk_rows = 0;               // of the first dimension; 0 when it is not chunked
   std::optional<uint64_t> offset = {};  // of contiguous data in the file
 };
 // Refuses external and virtual storage, foreign filters, and shapes that declare more than the file stores.

@@ -1,5 +1,5 @@
-// An LZF stream is a row of tokens. Byte below 32: so many + 1 bytes follow as they are. Else its upper three bits are a length (7: the next
-// byte is added) + 2, its lower five and the next byte a distance − 1 back into the output, from where that many bytes are repeated.
+// An LZF stream is a row of tokens. Byte below 32: so many + 1 bytes follow as they are. Else its upper three bits are a length (7: the
+// next byte is added) + 2, its lower five and the next byte a distance − 1 back into the output, from where that many bytes are repeated.
 #include "layers/hdf5_lzf.hpp"
 
 #include <cstring>

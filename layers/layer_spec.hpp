@@ -17,13 +17,13 @@ struct LayerSpec {
   int64_t filters = 0, kernel_h = 0, kernel_w = 0, stride = 1;  // convolutions; window of a pool in kernel_h
   Pad pad = Pad::valid;
   bool bias = false;
-  Act act = Act::none;        // Conv2D and Dense with an activation of their own; ReLU, Activation
-  bool softmax = false;       // Dense
+  Act act = Act::none;           // Conv2D and Dense with an activation of their own; ReLU, Activation
+  bool softmax = false;          // Dense
   double eps = 0, momentum = 0;  // BatchNormalization
   bool gamma = true;
-  Padding padding;            // ZeroPadding2D
-  int64_t units = 0;          // Dense
-  float rate = 0;             // Dropout
+  Padding padding;    // ZeroPadding2D
+  int64_t units = 0;  // Dense
+  float rate = 0;     // Dropout
 };
 
 // Sees every layer of a pass, in the order in which the net applies them. While somebody watches nothing is fused.

@@ -18,7 +18,13 @@ Param& Params::get(std::string_view layer, std::string_view weight, const Shape&
     REQUIRE_THAT(!sealed_, "unknown parameter '", key, "': the net was sealed with ", list_.size(), " parameters");
     index_[key] = list_.size();
     if (kind == Kind::weight) trainable_layers_.insert(std::string(layer));
-    list_.push_back({.layer = std::string(layer), .weight = std::string(weight), .shape = shape, .kind = kind, .frozen = false, .value = {}, .copy = {}});
+    list_.push_back({.layer = std::string(layer),
+                     .weight = std::string(weight),
+                     .shape = shape,
+                     .kind = kind,
+                     .frozen = false,
+                     .value = {},
+                     .copy = {}});
     return list_.back();
   }
   Param& p = list_[it->second];
@@ -66,9 +72,7 @@ void Params::freeze(const std::function<bool(const std::string&)>& frozen) {
   }
 }
 
-bool Params::trainable(std::string_view layer) const {
-  return trainable_layers_.contains(std::string(layer));
-}
+bool Params::trainable(std::string_view layer) const { return trainable_layers_.contains(std::string(layer)); }
 
 int64_t Params::count(bool only_trainable) const {
   int64_t n = 0;

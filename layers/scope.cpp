@@ -36,7 +36,8 @@ Tensor Scope::done(int step, const Tensor& y, const std::vector<Tensor>& inputs)
     cut.live.resize(size_t(step) + 1);
     cut.live[size_t(step)] = wants_grad(y);
     for (const Tensor& x : inputs)
-      if (const auto it = step_of_.find(x.id()); wants_grad(y) && it != step_of_.end() && !cut.live[size_t(it->second)]) cut.boundary.insert(it->second);
+      if (const auto it = step_of_.find(x.id()); wants_grad(y) && it != step_of_.end() && !cut.live[size_t(it->second)])
+        cut.boundary.insert(it->second);
     step_of_[y.id()] = step;
   }
   return y;
@@ -50,7 +51,8 @@ Tensor Scope::input(const Tensor& x, const std::string& name) {
 
 Tensor Scope::zero_pad(const Tensor& x, Padding p, const std::string& name) {
   enter(name);
-  const Tensor y = step({x}, {x.dim(0), x.dim(1) + p.top + p.bottom, x.dim(2) + p.left + p.right, x.dim(3)}, [&] { return ptrain::zero_pad(c_, x, p); });
+  const Tensor y =
+      step({x}, {x.dim(0), x.dim(1) + p.top + p.bottom, x.dim(2) + p.left + p.right, x.dim(3)}, [&] { return ptrain::zero_pad(c_, x, p); });
   tell({.type = "ZeroPadding2D", .name = name, .padding = p}, {x}, y);
   return y;
 }

@@ -20,7 +20,7 @@ struct BnOpts {
 
 // A convolution with what comes before and after it. Empty names: that layer is not there.
 struct ConvOpts {
-  int64_t out = 0;  // not used by depthwise convolutions
+  int64_t out = 0;                   // not used by depthwise convolutions
   int64_t kernel = 1, kernel_w = 0;  // kernel_w 0: square
   int64_t stride = 1;
   Pad pad = Pad::valid;
@@ -47,7 +47,7 @@ struct PoolOpts {
 // Channels that grow, as in DenseNet's blocks. In a frozen pass they lie in one buffer that is as wide as the block will be: new ones are
 // appended, and none is copied again.
 struct Block {
-  Tensor x;            // all channels so far; a shape without values while they lie in the buffer
+  Tensor x;  // all channels so far; a shape without values while they lie in the buffer
   Tensor buffer = {};
 };
 

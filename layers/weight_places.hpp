@@ -18,7 +18,7 @@ class Places {
     uint64_t offset = 0, bytes = 0, done = 0;
   };
 
-  void add(Place place);                // all of them before the first write
+  void add(Place place);  // all of them before the first write
   void close(uint64_t file_bytes) { file_bytes_ = file_bytes; }
   Place& find(const std::string& name);  // Error{failed} for one that was not added
   void write(hdf5::Descriptor&, Place&, const void* data, uint64_t bytes);

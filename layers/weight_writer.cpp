@@ -178,7 +178,8 @@ void WeightFileWriter::Impl::begin(const std::string& layer, const std::string& 
     return;
   }
   Places::Place& reserved = places.find(key);
-  REQUIRE_THAT(reserved.bytes == uint64_t(s.size()) * sizeof(float) && reserved.done == 0, key, ": not what was reserved, or written twice");
+  REQUIRE_THAT(reserved.bytes == uint64_t(s.size()) * sizeof(float) && reserved.done == 0, key,
+               ": not what was reserved, or written twice");
   place = &reserved;
 }
 
@@ -293,7 +294,8 @@ void WeightFileWriter::lay_out() {
 
 void WeightFileWriter::text(const std::string& name, const std::string& value) {
   Places::Place& place = impl_->places.find(name);
-  REQUIRE_THAT(place.done == 0 && value.size() == place.bytes, name, ": ", value.size(), " bytes of text for the ", place.bytes, " reserved");
+  REQUIRE_THAT(place.done == 0 && value.size() == place.bytes, name, ": ", value.size(), " bytes of text for the ", place.bytes,
+               " reserved");
   impl_->places.write(impl_->descriptor, place, value.data(), value.size());
   impl_->check(true, "writing " + name);
 }

@@ -48,9 +48,8 @@ std::vector<int> keras_order(const std::vector<Layer>& layers) {
   walk(n - 1);
   std::vector<int> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](int a, int b) {
-    return std::pair(-depth[size_t(a)], met[size_t(a)]) < std::pair(-depth[size_t(b)], met[size_t(b)]);
-  });
+  std::sort(order.begin(), order.end(),
+            [&](int a, int b) { return std::pair(-depth[size_t(a)], met[size_t(a)]) < std::pair(-depth[size_t(b)], met[size_t(b)]); });
   return order;
 }
 

@@ -3,7 +3,8 @@
 namespace ptrain {
 
 Tensor head(Scope& s, Tensor x, const HeadOptions& o) {
-  REQUIRE_THAT(o.dense.size() == o.dropout.size(), "a head with ", o.dense.size(), " dense layers needs as many dropout rates, got ", o.dropout.size());
+  REQUIRE_THAT(o.dense.size() == o.dropout.size(), "a head with ", o.dense.size(), " dense layers needs as many dropout rates, got ",
+               o.dropout.size());
   for (size_t i = 0; i < o.dense.size(); ++i) {
     const std::string number = std::to_string(i + 1);
     x = s.dense(x, "head_" + number, o.dense[i], Act::relu);

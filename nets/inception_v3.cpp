@@ -11,7 +11,8 @@ struct Pieces {
 
   Tensor conv(const Tensor& x, int64_t out, int64_t kh, int64_t kw, int64_t stride = 1, Pad pad = Pad::same) const {
     const ConvNames names{.conv = s.auto_name("conv2d"), .bn = s.auto_name("batch_normalization"), .act = s.auto_name("activation")};
-    return s.conv_bn(x, names, {.out = out, .kernel = kh, .kernel_w = kw, .stride = stride, .pad = pad, .act = Act::relu, .bn = {.gamma = false}});
+    return s.conv_bn(x, names,
+                     {.out = out, .kernel = kh, .kernel_w = kw, .stride = stride, .pad = pad, .act = Act::relu, .bn = {.gamma = false}});
   }
   Tensor max_pool(const Tensor& x) const { return s.max_pool(x, {.window = 3, .stride = 2}, s.auto_name("max_pooling2d")); }
   Tensor pool_proj(const Tensor& x, int64_t out) const {

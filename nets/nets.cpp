@@ -23,7 +23,8 @@ const std::vector<NetInfo>& net_table() {
 const NetInfo& find_net(const std::string& name) {
   for (const NetInfo& net : net_table())
     if (net.name == name) return net;
-  fail(ErrorKind::usage, "unknown net '", name, "': known are ", fmt::format("{}", fmt::join(net_table() | std::views::transform(&NetInfo::name), ", ")));
+  fail(ErrorKind::usage, "unknown net '", name, "': known are ",
+       fmt::format("{}", fmt::join(net_table() | std::views::transform(&NetInfo::name), ", ")));
 }
 
 Preprocess preprocess_of(const std::string& mode) {

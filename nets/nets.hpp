@@ -18,8 +18,8 @@ Tensor resnet50(Scope&, Tensor x);
 
 // The ImageNet classifier on top of the features: logits [n, 1000].
 Tensor vgg16_top(Scope&, Tensor features);
-Tensor pooled_top(Scope&, Tensor features);                // global average pooling "avg_pool", then "predictions"
-Tensor mobilenet_v2_top(Scope&, Tensor features);          // the pooling layer has no name of its own
+Tensor pooled_top(Scope&, Tensor features);        // global average pooling "avg_pool", then "predictions"
+Tensor mobilenet_v2_top(Scope&, Tensor features);  // the pooling layer has no name of its own
 
 bool is_top_layer(const std::string& layer);  // one that has weights: predictions, fc1, fc2
 
@@ -28,8 +28,8 @@ struct NetInfo {
   std::string keras_name;  // MobileNetV2
   Tensor (*features)(Scope&, Tensor x);
   Tensor (*top)(Scope&, Tensor features);
-  int64_t input_size;  // native height and width
-  int64_t min_size;    // the smallest that Keras allows
+  int64_t input_size;      // native height and width
+  int64_t min_size;        // the smallest that Keras allows
   std::string preprocess;  // what Keras' preprocess_input does: caffe, tf or torch
 };
 

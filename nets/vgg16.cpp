@@ -5,7 +5,10 @@ namespace ptrain {
 
 Tensor vgg16(Scope& s, Tensor x) {
   x = s.input(x);
-  struct Block { int convs; int64_t out; };
+  struct Block {
+    int convs;
+    int64_t out;
+  };
   int b = 0;
   for (const Block& block : {Block{2, 64}, {2, 128}, {3, 256}, {3, 512}, {3, 512}}) {
     const std::string p = "block" + std::to_string(++b);

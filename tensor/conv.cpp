@@ -3,16 +3,38 @@
 namespace ptrain {
 
 ConvShape conv_shape(const Tensor& x, const Shape& w, ConvWindow o) {
-  REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2], "conv: input ", str(x.shape()), " and kernel ", str(w), " do not fit: NHWC and HWIO are needed");
-  const ConvShape s{.n = x.dim(0), .h = x.dim(1), .w = x.dim(2), .c = x.dim(3), .k = w[3], .r = w[0], .s = w[1], .stride = o.stride, .pad_h = o.pad_h, .pad_w = o.pad_w, .more_h = o.more_h, .more_w = o.more_w};
+  REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2], "conv: input ", str(x.shape()), " and kernel ", str(w),
+               " do not fit: NHWC and HWIO are needed");
+  const ConvShape s{.n = x.dim(0),
+                    .h = x.dim(1),
+                    .w = x.dim(2),
+                    .c = x.dim(3),
+                    .k = w[3],
+                    .r = w[0],
+                    .s = w[1],
+                    .stride = o.stride,
+                    .pad_h = o.pad_h,
+                    .pad_w = o.pad_w,
+                    .more_h = o.more_h,
+                    .more_w = o.more_w};
   REQUIRE_THAT(s.p() > 0 && s.q() > 0, "conv: input ", str(x.shape()), " is smaller than the kernel ", str(w));
   return s;
 }
 
 DepthwiseShape depthwise_shape(const Tensor& x, const Shape& w, ConvWindow o) {
-  REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2] && w[3] == 1, "depthwise_conv: input ", str(x.shape()), " and kernel ",
-               str(w), " do not fit: NHWC and HWC1 are needed");
-  const DepthwiseShape s{.n = x.dim(0), .h = x.dim(1), .w = x.dim(2), .c = x.dim(3), .r = w[0], .s = w[1], .stride = o.stride, .pad_h = o.pad_h, .pad_w = o.pad_w, .more_h = o.more_h, .more_w = o.more_w};
+  REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2] && w[3] == 1, "depthwise_conv: input ", str(x.shape()),
+               " and kernel ", str(w), " do not fit: NHWC and HWC1 are needed");
+  const DepthwiseShape s{.n = x.dim(0),
+                         .h = x.dim(1),
+                         .w = x.dim(2),
+                         .c = x.dim(3),
+                         .r = w[0],
+                         .s = w[1],
+                         .stride = o.stride,
+                         .pad_h = o.pad_h,
+                         .pad_w = o.pad_w,
+                         .more_h = o.more_h,
+                         .more_w = o.more_w};
   REQUIRE_THAT(s.p() > 0 && s.q() > 0, "depthwise_conv: input ", str(x.shape()), " is smaller than the kernel ", str(w));
   return s;
 }

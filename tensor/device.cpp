@@ -25,7 +25,8 @@ Device parse_device(const std::string& text) {
   if (text.starts_with("cuda:")) {
     int index = -1;
     const char* end = text.data() + text.size();
-    if (const auto r = std::from_chars(text.data() + 5, end, index); r.ec == std::errc{} && r.ptr == end && index >= 0) return {DeviceKind::cuda, index};
+    if (const auto r = std::from_chars(text.data() + 5, end, index); r.ec == std::errc{} && r.ptr == end && index >= 0)
+      return {DeviceKind::cuda, index};
   }
   fail(ErrorKind::usage, "unknown device '", text, "': known are cpu, reference, cuda, cuda:N, cuda-sim");
 }

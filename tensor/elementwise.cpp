@@ -3,8 +3,9 @@
 namespace ptrain {
 namespace {
 
-// A sum is made anew when both of its terms are, as those of a residual block are, which are batch norms and the sum before. Each sum is made
-// once and stays until its own backward, since a chain of blocks asks for it three times: two convolutions' gradients and the next sum.
+// A sum is made anew when both of its terms are, as those of a residual block are, which are batch norms and the sum before. Each sum is
+// made once and stays until its own backward, since a chain of blocks asks for it three times: two convolutions' gradients and the next
+// sum.
 std::shared_ptr<const Saved::Recipe> sum_again(const Context& c, const Tensor& x1, const Tensor& x2, Act act) {
   const Saved s1 = c.tape.save(x1), s2 = c.tape.save(x2);
   if (!s1.is_remade() || !s2.is_remade()) return nullptr;
@@ -24,7 +25,9 @@ Tensor activation(Context& c, const Tensor& x, Act act) {
   c.same_device("activation", x);
   Tensor y = c.like(x);
   c.backend.act_forward(c.exec, act, x.buffer(), y.buffer());
-  c.tape.record({x}, y, [act, x = Ref(x), y](Context& b, const Tensor& dy) { b.backend.act_backward(b.exec, act, y.buffer(), dy.buffer(), b.tape.into_place_of(b, x, dy)); });
+  c.tape.record({x}, y, [act, x = Ref(x), y](Context& b, const Tensor& dy) {
+    b.backend.act_backward(b.exec, act, y.buffer(), dy.buffer(), b.tape.into_place_of(b, x, dy));
+  });
   return y;
 }
 
@@ -57,7 +60,9 @@ Tensor dropout(Context& c, const Tensor& x, float rate, DropoutKey key, const Te
   const DropoutShape s{.rows = r.rows, .c = r.c, .rate = rate, .seed = key.seed, .layer = key.layer};
   Tensor y = c.like(x);
   c.backend.dropout(c.exec, s, x.buffer(), samples.buffer(), epoch.buffer(), {y.buffer()});
-  c.tape.record({x}, y, [s, x = Ref(x), samples, epoch](Context& b, const Tensor& dy) { b.backend.dropout(b.exec, s, dy.buffer(), samples.buffer(), epoch.buffer(), b.tape.into(b, x)); });
+  c.tape.record({x}, y, [s, x = Ref(x), samples, epoch](Context& b, const Tensor& dy) {
+    b.backend.dropout(b.exec, s, dy.buffer(), samples.buffer(), epoch.buffer(), b.tape.into(b, x));
+  });
   return y;
 }
 

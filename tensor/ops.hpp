@@ -18,17 +18,17 @@ struct Padding {
 };
 
 // Shapes of the backend structs, from tensors; they throw when these do not fit together.
-ConvShape conv_shape(const Tensor& x, const Shape& w, ConvWindow window);           // w: [r, s, c, k]
+ConvShape conv_shape(const Tensor& x, const Shape& w, ConvWindow window);            // w: [r, s, c, k]
 DepthwiseShape depthwise_shape(const Tensor& x, const Shape& w, ConvWindow window);  // w: [r, s, c, 1]
-RowShape row_shape(const Tensor& x);                                                // all dimensions but the last are rows
+RowShape row_shape(const Tensor& x);                                                 // all dimensions but the last are rows
 
 // conv.cpp: x [n,h,w,c]
 Tensor conv(Context&, const Tensor& x, const Tensor& w, ConvWindow);            // w [r,s,c,k] → [n,p,q,k]
 Tensor depthwise_conv(Context&, const Tensor& x, const Tensor& w, ConvWindow);  // w [r,s,c,1] → [n,p,q,c]
 
 // dense.cpp
-Tensor dense(Context&, const Tensor& x, const Tensor& w);                     // x [m,c], w [c,k] → [m,k]
-Tensor bias_act(Context&, const Tensor& x, const Tensor& b, Act);             // act(x + b), b [c]
+Tensor dense(Context&, const Tensor& x, const Tensor& w);          // x [m,c], w [c,k] → [m,k]
+Tensor bias_act(Context&, const Tensor& x, const Tensor& b, Act);  // act(x + b), b [c]
 
 // norm.cpp: x [..., c]; gamma may be undefined (1)
 struct BatchNorm {
@@ -39,14 +39,16 @@ struct BatchNorm {
 Tensor norm_train(Context&, const Tensor& x, const BatchNorm&);  // batch statistics; moves the moving ones
 Tensor norm_infer(Context&, const Tensor& x, const BatchNorm&);  // moving statistics
 // The same of conv(x, w) or depthwise_conv(x, w), plus bias [c] where that is defined. Their result is never there: where gamma wants a
-// gradient it is folded into w, and dw tells it.
+// gradient it is folded into w, and dw tells it: in float32 and float64 only, since in 16 bits that dw would be rounded.
 Tensor conv_norm_infer(Context&, const Tensor& x, const Tensor& w, ConvWindow, const Tensor& bias, const BatchNorm&);
 Tensor depthwise_norm_infer(Context&, const Tensor& x, const Tensor& w, ConvWindow, const Tensor& bias, const BatchNorm&);
 
 // elementwise.cpp
 Tensor activation(Context&, const Tensor& x, Act);
 Tensor add(Context&, const Tensor& a, const Tensor& b, Act = Act::none);  // act(a + b)
-Tensor before_act(Context&, Act, const Tensor& y, const Tensor& dy);  // for backward: the gradient before the activation, over dy if that is free; without y another op has stopped it
+Tensor before_act(
+    Context&, Act, const Tensor& y,
+    const Tensor& dy);  // for backward: the gradient before the activation, over dy if that is free; without y another op has stopped it
 struct DropoutKey {
   uint64_t seed = 0;
   uint32_t layer = 0;
@@ -60,8 +62,8 @@ Tensor concat_channels(Context&, const std::vector<Tensor>& xs);  // equal in al
 
 // pool.cpp
 Tensor max_pool(Context&, const Tensor& x, PoolWindow);
-Tensor avg_pool(Context&, const Tensor& x, PoolWindow);       // padding is left out of the mean
-Tensor global_avg_pool(Context&, const Tensor& x);            // [n,h,w,c] → [n,c]
+Tensor avg_pool(Context&, const Tensor& x, PoolWindow);  // padding is left out of the mean
+Tensor global_avg_pool(Context&, const Tensor& x);       // [n,h,w,c] → [n,c]
 
 // loss.cpp
 struct CrossEntropy {

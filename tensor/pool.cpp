@@ -22,7 +22,9 @@ Tensor max_pool(Context& c, const Tensor& x, PoolWindow o) {
   }
   const Tensor argmax = c.tensor(y.shape(), DType::uint8);  // a quarter of y, where x is four times as large: x need not be kept
   c.backend.max_pool_forward(c.exec, s, x.buffer(), y.buffer(), argmax.buffer(), c.tape.take_mask(x));
-  c.tape.record({x}, y, [s, argmax, x = Ref(x)](Context& b, const Tensor& dy) { b.backend.max_pool_backward(b.exec, s, argmax.buffer(), dy.buffer(), b.tape.into(b, x)); });
+  c.tape.record({x}, y, [s, argmax, x = Ref(x)](Context& b, const Tensor& dy) {
+    b.backend.max_pool_backward(b.exec, s, argmax.buffer(), dy.buffer(), b.tape.into(b, x));
+  });
   return y;
 }
 
@@ -33,7 +35,7 @@ Tensor avg_pool(Context& c, const Tensor& x, PoolWindow o) {
   c.backend.avg_pool_forward(c.exec, s, x.buffer(), y.buffer());
   // Where the output is as large as the input it is not kept: backward pools again what others of a block's branches keep anyway.
   std::shared_ptr<const Saved::Recipe> recipe;
-  if (o.stride == 1 && c.tape.wants_grad(x)) {
+  if (o.stride == 1 && y.size() == x.size() && c.tape.wants_grad(x)) {
     recipe = std::make_shared<const Saved::Recipe>([s, shape = y.shape(), saved = c.tape.save(x)](Context& b) {
       const Tensor input = saved.get(b), again = b.tensor(shape, input.dtype());
       b.backend.avg_pool_forward(b.exec, s, input.buffer(), again.buffer());
@@ -41,7 +43,9 @@ Tensor avg_pool(Context& c, const Tensor& x, PoolWindow o) {
     });
     c.tape.can_remake(y, recipe);
   }
-  c.tape.record({x}, y, [s, x = Ref(x), recipe](Context& b, const Tensor& dy) { b.backend.avg_pool_backward(b.exec, s, dy.buffer(), b.tape.into(b, x)); });
+  c.tape.record({x}, y, [s, x = Ref(x), recipe](Context& b, const Tensor& dy) {
+    b.backend.avg_pool_backward(b.exec, s, dy.buffer(), b.tape.into(b, x));
+  });
   return y;
 }
 
@@ -52,7 +56,9 @@ Tensor global_avg_pool(Context& c, const Tensor& x) {
   const RowShape image{x.dim(1) * x.dim(2), x.dim(3)};
   Tensor y = c.tensor({n, image.c}, x.dtype());
   c.backend.global_avg_pool_forward(c.exec, n, image, x.buffer(), y.buffer());
-  c.tape.record({x}, y, [n, image, x = Ref(x)](Context& b, const Tensor& dy) { b.backend.global_avg_pool_backward(b.exec, n, image, dy.buffer(), b.tape.into(b, x)); });
+  c.tape.record({x}, y, [n, image, x = Ref(x)](Context& b, const Tensor& dy) {
+    b.backend.global_avg_pool_backward(b.exec, n, image, dy.buffer(), b.tape.into(b, x));
+  });
   return y;
 }
 

@@ -38,8 +38,8 @@ struct Context {
  private:
   void same_device_one(const char* op, const Tensor& t) const {
     const Device here = memory->device();
-    REQUIRE_THAT(!t.has_data() || t.device() == here || here.kind == DeviceKind::meta, op, ": a tensor of shape ", str(t.shape()), " lies on ",
-                 str(t.device()), ", the pass runs on ", str(here), "; move it with to()");
+    REQUIRE_THAT(!t.has_data() || t.device() == here || here.kind == DeviceKind::meta, op, ": a tensor of shape ", str(t.shape()),
+                 " lies on ", str(t.device()), ", the pass runs on ", str(here), "; move it with to()");
   }
 };
 
@@ -148,7 +148,8 @@ class Tape {
 
   // Backward from `output`, whose gradient is `seed`; afterwards the gradients of the watched leaves are there and the tape is empty.
   void backward(Context& c, const Tensor& output, const Tensor& seed) {
-    REQUIRE_THAT(seed.size() == output.size(), "backward: the gradient has shape ", str(seed.shape()), ", the output ", str(output.shape()));
+    REQUIRE_THAT(seed.size() == output.size(), "backward: the gradient has shape ", str(seed.shape()), ", the output ",
+                 str(output.shape()));
     REQUIRE_THAT(wants_grad(output), "backward: the output does not depend on anything that wants a gradient");
     gradients_[output.id()] = seed;
     while (!steps_.empty()) {
@@ -166,7 +167,8 @@ class Tape {
   bool has_grad(const Tensor& leaf) const { return leaf.has_data() && gradients_.contains(leaf.id()); }
   const Tensor& grad(const Tensor& leaf) const {
     const auto it = gradients_.find(leaf.id());
-    REQUIRE_THAT(it != gradients_.end(), "no gradient for a tensor of shape ", str(leaf.shape()), ": it was not watched, or nothing depends on it");
+    REQUIRE_THAT(it != gradients_.end(), "no gradient for a tensor of shape ", str(leaf.shape()),
+                 ": it was not watched, or nothing depends on it");
     return it->second;
   }
   size_t size() const { return steps_.size(); }
@@ -205,7 +207,8 @@ class Tape {
       mask.state = Mask::State::taken;  // that was the op which took it
       return;
     }
-    if (const auto kept = mask.kept.lock(); kept && mask.state == Mask::State::taken) *kept = Saved(y);  // a second reader, whose gradient must be stopped as well
+    if (const auto kept = mask.kept.lock(); kept && mask.state == Mask::State::taken)
+      *kept = Saved(y);  // a second reader, whose gradient must be stopped as well
     masks_.erase(it);
   }
 

@@ -19,7 +19,9 @@ struct Tensor::Storage {
 };
 
 Tensor::Tensor(Shape shape, DType dtype, std::shared_ptr<Memory> memory)
-    : shape_(shape), dtype_(dtype), storage_(std::make_shared<Storage>(std::move(memory), shape.size() * size_of(dtype))) {}
+    : shape_(shape),
+      dtype_(dtype),
+      storage_(std::make_shared<Storage>(std::move(memory), shape.size() * size_of(dtype))) {}
 
 Tensor Tensor::shape_only(Shape shape, DType dtype) {
   Tensor t;
@@ -61,8 +63,8 @@ Tensor Tensor::reshape(Shape shape) const {
 
 Tensor Tensor::to(const std::shared_ptr<Memory>& target) const {
   if (target->device() == device()) return *this;
-  REQUIRE_THAT(device().kind != DeviceKind::meta && target->device().kind != DeviceKind::meta, "a meta tensor has no values to copy: ", str(device()),
-               " to ", str(target->device()));
+  REQUIRE_THAT(device().kind != DeviceKind::meta && target->device().kind != DeviceKind::meta,
+               "a meta tensor has no values to copy: ", str(device()), " to ", str(target->device()));
   std::vector<char> host(size_t(size() * size_of(dtype_)));
   Backend& source = memory()->backend();
   source.download(*source.make_exec(1), buffer(), host.data());

@@ -23,17 +23,17 @@ class Tensor {
 
   bool defined() const { return shape_.rank() > 0; }
   bool has_data() const { return storage_ != nullptr; }
-  const Shape& shape() const { return shape_; }  // {2, 224, 224, 3}
+  const Shape& shape() const { return shape_; }   // {2, 224, 224, 3}
   int64_t dim(int i) const { return shape_[i]; }  // throws if there is no such dimension
   int64_t size() const { return shape_.size(); }  // number of elements
   DType dtype() const { return dtype_; }
-  Device device() const;                     // cpu, cuda:N, cuda-sim, reference, or meta (shape only)
+  Device device() const;  // cpu, cuda:N, cuda-sim, reference, or meta (shape only)
   const std::shared_ptr<Memory>& memory() const;
-  Buffer buffer() const;                     // on device(); the host must not read it there when that is a GPU
-  Tensor reshape(Shape shape) const;         // the only view: same elements, same gradient
-  Tensor to(const std::shared_ptr<Memory>& memory) const;  // a copy there, or itself when it is there already
-  Tensor cast(DType dtype) const;            // a copy in another type, or itself
-  uint64_t id() const;                       // of the storage; never used twice
+  Buffer buffer() const;                                            // on device(); the host must not read it there when that is a GPU
+  Tensor reshape(Shape shape) const;                                // the only view: same elements, same gradient
+  Tensor to(const std::shared_ptr<Memory>& memory) const;           // a copy there, or itself when it is there already
+  Tensor cast(DType dtype) const;                                   // a copy in another type, or itself
+  uint64_t id() const;                                              // of the storage; never used twice
   bool is_sole_owner() const { return storage_.use_count() == 1; }  // no other tensor shares the data
 
   // Copies between the host and the tensor; sizes and types must match, floats are converted.

@@ -31,9 +31,13 @@ Json parts(const Audit& a) {
     for (const int64_t i : images) patients.insert(m.entries[size_t(i)].patient);
     const std::vector<int64_t> counts = m.class_counts(images);
     Json classes;
-    for (size_t c = 0; c < counts.size(); ++c) classes[m.classes[c]] = {{"n", counts[c]}, {"share", double(counts[c]) / double(images.size())}};
+    for (size_t c = 0; c < counts.size(); ++c)
+      classes[m.classes[c]] = {{"n", counts[c]}, {"share", double(counts[c]) / double(images.size())}};
     const int64_t positives = counts[size_t(a.positive)];
-    all[str(part)] = {{"n", images.size()}, {"patients", patients.size()}, {"classes", classes}, {"sensitivity_if_all_right_ci95", metrics::to_json(metrics::wilson(positives, positives))},
+    all[str(part)] = {{"n", images.size()},
+                      {"patients", patients.size()},
+                      {"classes", classes},
+                      {"sensitivity_if_all_right_ci95", metrics::to_json(metrics::wilson(positives, positives))},
                       {"sensitivity_halfwidth", positives ? number(metrics::wilson(positives / 2, positives).width() / 2) : Json(nullptr)}};
   }
   return all;
@@ -59,9 +63,12 @@ void put_kinds(Json& j, const Audit& a) {
   for (const FileAudit& f : a.files) {
     if (!f.why_bad.empty() || odd.size() >= kMostListed) continue;
     if (rare(modes[f.mode])) odd.push_back({{"file", entry(a, f.index).path}, {"why", "mode " + f.mode}});
-    else if (sizes_are_regular && rare(sizes[{f.height, f.width}])) odd.push_back({{"file", entry(a, f.index).path}, {"why", concat("size ", f.height, "x", f.width)}});
-    else if (std::max(f.height, f.width) > 4 * std::min(f.height, f.width)) odd.push_back({{"file", entry(a, f.index).path}, {"why", concat("shape ", f.height, "x", f.width)}});
-    else if (std::min(f.height, f.width) < 64) odd.push_back({{"file", entry(a, f.index).path}, {"why", concat("small: ", f.height, "x", f.width)}});
+    else if (sizes_are_regular && rare(sizes[{f.height, f.width}]))
+      odd.push_back({{"file", entry(a, f.index).path}, {"why", concat("size ", f.height, "x", f.width)}});
+    else if (std::max(f.height, f.width) > 4 * std::min(f.height, f.width))
+      odd.push_back({{"file", entry(a, f.index).path}, {"why", concat("shape ", f.height, "x", f.width)}});
+    else if (std::min(f.height, f.width) < 64)
+      odd.push_back({{"file", entry(a, f.index).path}, {"why", concat("small: ", f.height, "x", f.width)}});
     else if (f.contrast < 2) odd.push_back({{"file", entry(a, f.index).path}, {"why", "an empty picture"}});
   }
   std::vector<std::pair<int64_t, std::pair<int64_t, int64_t>>> by_count;
@@ -70,7 +77,8 @@ void put_kinds(Json& j, const Audit& a) {
   Json size_list = Json::array();
   for (const auto& [n, size] : by_count)
     if (size_list.size() < 20) size_list.push_back({{"height", size.first}, {"width", size.second}, {"n", -n}});
-  j["bad"] = bad, j["types"] = types, j["modes"] = modes, j["sizes"] = size_list, j["different_sizes"] = sizes.size(), j["mislabelled"] = mislabelled, j["odd"] = odd;
+  j["bad"] = bad, j["types"] = types, j["modes"] = modes, j["sizes"] = size_list, j["different_sizes"] = sizes.size(),
+  j["mislabelled"] = mislabelled, j["odd"] = odd;
 }
 
 Json statistics_of(const Audit& a) {
@@ -85,7 +93,8 @@ Json statistics_of(const Audit& a) {
       if (n == 0) continue;
       const double mean = sum.value() / double(n);
       for (const FileAudit& f : a.files)
-        if (f.why_bad.empty() && entry(a, f.index).label == int32_t(c) && entry(a, f.index).part != Part::test) squares.add((f.features[k] - mean) * (f.features[k] - mean));
+        if (f.why_bad.empty() && entry(a, f.index).label == int32_t(c) && entry(a, f.index).part != Part::test)
+          squares.add((f.features[k] - mean) * (f.features[k] - mean));
       one[kTrivialFeatures[k]] = {{"mean", mean}, {"sd", n > 1 ? Json(std::sqrt(squares.value() / double(n - 1))) : Json(nullptr)}};
     }
     all[a.manifest->classes[c]] = one;
@@ -98,7 +107,11 @@ Json shortcut(const Audit& a) {
   Json weights = Json::object();
   if (a.manifest->classes.size() == 2)
     for (size_t k = 0; k < kTrivialFeatures.size(); ++k) weights[kTrivialFeatures[k]] = a.shortcut.weights[k];
-  return {{"auc", number(a.shortcut.auc.auc)}, {"auc_ci95", metrics::to_json(a.shortcut.auc.wald)}, {"n", a.shortcut.n}, {"folds", a.shortcut.folds}, {"weights", weights},
+  return {{"auc", number(a.shortcut.auc.auc)},
+          {"auc_ci95", metrics::to_json(a.shortcut.auc.wald)},
+          {"n", a.shortcut.n},
+          {"folds", a.shortcut.folds},
+          {"weights", weights},
           {"note", "logistic regression on eight trivial features, cross-validated by patient; weights of standardised features"}};
 }
 
@@ -109,10 +122,18 @@ Json to_json(const Audit& a) {
   put_kinds(j, a);
   Json exact = Json::array(), near = Json::array(), shared = Json::array(), priors = Json::array();
   for (const Duplicate& d : a.exact)
-    if (exact.size() < kMostListed) exact.push_back({{"a", entry(a, d.a).path}, {"b", entry(a, d.b).path}, {"across", across(a, d)}, {"same_class", entry(a, d.a).label == entry(a, d.b).label}});
+    if (exact.size() < kMostListed)
+      exact.push_back({{"a", entry(a, d.a).path},
+                       {"b", entry(a, d.b).path},
+                       {"across", across(a, d)},
+                       {"same_class", entry(a, d.a).label == entry(a, d.b).label}});
   for (const Duplicate& d : a.near)
     if (near.size() < kMostListed)
-      near.push_back({{"a", entry(a, d.a).path}, {"b", entry(a, d.b).path}, {"distance", d.distance}, {"across", across(a, d)}, {"same_patient", entry(a, d.a).patient == entry(a, d.b).patient},
+      near.push_back({{"a", entry(a, d.a).path},
+                      {"b", entry(a, d.b).path},
+                      {"distance", d.distance},
+                      {"across", across(a, d)},
+                      {"same_patient", entry(a, d.a).patient == entry(a, d.b).patient},
                       {"same_class", entry(a, d.a).label == entry(a, d.b).label}});
   for (const SharedPatient& s : a.shared_patients) {
     Json in = Json::array();
@@ -125,8 +146,17 @@ Json to_json(const Audit& a) {
     for (size_t c = 0; c < counts.size(); ++c) shares[a.manifest->classes[c]] = double(counts[c]) / double(images.size());
     priors.push_back({{"part", str(d.part)}, {"chi_square", d.chi_square}, {"p", d.p}, {"shares", shares}});
   }
-  j.update({{"duplicates", exact}, {"duplicates_total", a.exact.size()}, {"near_duplicates", near}, {"near_duplicates_total", a.near.size()}, {"patients_across", shared}, {"prior_shift", priors},
-            {"statistics", statistics_of(a)}, {"features", kTrivialFeatures}, {"shortcut", shortcut(a)}, {"notes", a.notes}, {"leaks", a.leaks}});
+  j.update({{"duplicates", exact},
+            {"duplicates_total", a.exact.size()},
+            {"near_duplicates", near},
+            {"near_duplicates_total", a.near.size()},
+            {"patients_across", shared},
+            {"prior_shift", priors},
+            {"statistics", statistics_of(a)},
+            {"features", kTrivialFeatures},
+            {"shortcut", shortcut(a)},
+            {"notes", a.notes},
+            {"leaks", a.leaks}});
   return j;
 }
 

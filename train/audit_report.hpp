@@ -13,7 +13,7 @@ namespace ptrain {
 // How well a logistic regression on kTrivialFeatures tells the classes apart: five folds by patient, ridge 1, the pooled predictions of
 // images that it was not fitted on. A net must be read against this: what it has in common with it may be no anatomy.
 struct Shortcut {
-  metrics::DelongAuc auc;       // two classes; more: the mean of one against the rest, without interval
+  metrics::DelongAuc auc;  // two classes; more: the mean of one against the rest, without interval
   int64_t n = 0, folds = 0;
   std::array<double, 8> weights{};  // of the standardised features, fitted on all; two classes only
 };
@@ -43,7 +43,8 @@ Audit make_audit(const Manifest& manifest, int positive, int threads);
 nlohmann::ordered_json to_json(const Audit&);  // docs/report.md, "audit"
 
 // The parts of make_audit() that are statistics. `features`: rows of kTrivialFeatures. Folds go round the patients of each class.
-Shortcut shortcut_baseline(std::span<const double> features, std::span<const int32_t> labels, std::span<const std::string> patients, int classes, int positive);
+Shortcut shortcut_baseline(std::span<const double> features, std::span<const int32_t> labels, std::span<const std::string> patients,
+                           int classes, int positive);
 PriorDifference prior_difference(Part part, std::span<const int64_t> counts, std::span<const int64_t> training_counts);
 
 }  // namespace ptrain

@@ -20,8 +20,12 @@ void copy_rows(Backend& backend, Exec& exec, const Tensor& from, int64_t from_ro
   backend.copy(exec, from.buffer().slice(from_row * width, rows * width), to.buffer().slice(to_row * width, rows * width));
 }
 
-BaseRunner::BaseRunner(Model& model, Workers& workers, RunnerOptions options) : model_(model), o_(options), meta_(open_device({DeviceKind::meta})) {
-  for (int i = 0; i < workers.threads(); ++i) arenas_.push_back(std::make_shared<Arena>(model.memory()->shared_backend(), model.memory()->device()));
+BaseRunner::BaseRunner(Model& model, Workers& workers, RunnerOptions options)
+    : model_(model),
+      o_(options),
+      meta_(open_device({DeviceKind::meta})) {
+  for (int i = 0; i < workers.threads(); ++i)
+    arenas_.push_back(std::make_shared<Arena>(model.memory()->shared_backend(), model.memory()->device()));
   meta::MetaExec exec;
   Tape tape;
   Context c{meta_->backend(), exec, meta_, tape};
@@ -55,15 +59,16 @@ int64_t BaseRunner::border_bytes_per_image() const {
   return bytes;
 }
 
-// Borders: of three batches on their way, the one at work included, of the recorded step, and of a piece of the validation. Weights are packed
-// for the frozen part, and for the rest when it is validated.
+// Borders: of three batches on their way, the one at work included, of the recorded step, and of a piece of the validation. Weights are
+// packed for the frozen part, and for the rest when it is validated.
 int64_t BaseRunner::planned_bytes(int64_t n) {
   const int64_t shard = std::min(n, o_.shard);
   int64_t bytes = 5 * n * border_bytes_per_image();
   for (const Param& p : model_.params.list())
     if (!is_head_layer(p.layer)) bytes += p.shape.size() * size_of(o_.compute) + 256;
   const auto workers = int64_t(arenas_.size());  // each has an arena of its own
-  const int64_t frozen = workers * plan(Pass::frozen, shard, [&](Context& c) { frozen_chain(c, c.tensor(model_.input(shard), o_.compute)); })->total;
+  const int64_t frozen =
+      workers * plan(Pass::frozen, shard, [&](Context& c) { frozen_chain(c, c.tensor(model_.input(shard), o_.compute)); })->total;
   if (all_frozen_) return bytes + frozen;
   const int64_t infer = workers * plan(Pass::infer, shard, [&](Context& c) { infer_chain(c, border_in(meta_, shard), 0, shard); })->total;
   const int64_t rows = std::min(n, o_.group), groups = (n + rows - 1) / rows;
@@ -110,7 +115,8 @@ std::vector<Buffer> BaseRunner::frozen_chain(Context& c, const Tensor& x) {
   return buffers;
 }
 
-void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const ImageSource& source, const Boundary& border, int64_t first_row) {
+void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const ImageSource& source, const Boundary& border,
+                        int64_t first_row) {
   const int64_t n = int64_t(images.size());
   run(worker, Pass::frozen, n, [&](Context& c) {
     const Tensor x = c.tensor(model_.input(n), o_.compute);
@@ -126,7 +132,8 @@ void BaseRunner::frozen(Worker& worker, std::span<const int64_t> images, const I
         arenas_.at(size_t(worker.index))->rewind(1);  // after x, should an attempt to record it have failed
         chain.crossed = frozen_chain(c, x);
       };
-      chain.repeated.run(c.backend, c.exec, [&] { return std::vector<const void*>{x.buffer().data}; }, work);
+      chain.repeated.run(
+          c.backend, c.exec, [&] { return std::vector<const void*>{x.buffer().data}; }, work);
       crossed = chain.crossed;
     }
     for (size_t i = 0; i < border.size(); ++i) {
@@ -149,7 +156,8 @@ void BaseRunner::infer(Worker& worker, const Boundary& border, int64_t border_ro
     copy_rows(c.backend, c.exec, border.at(0).second, border_row, pooled, first_row, rows);
     return;
   }
-  run(worker, Pass::infer, rows, [&](Context& c) { copy_rows(c.backend, c.exec, infer_chain(c, border, border_row, rows), 0, pooled, first_row, rows); });
+  run(worker, Pass::infer, rows,
+      [&](Context& c) { copy_rows(c.backend, c.exec, infer_chain(c, border, border_row, rows), 0, pooled, first_row, rows); });
 }
 
 Tensor BaseRunner::infer_chain(Context& c, const Boundary& border, int64_t border_row, int64_t rows) {
@@ -159,7 +167,11 @@ Tensor BaseRunner::infer_chain(Context& c, const Boundary& border, int64_t borde
     mine.emplace_back(step, c.tensor(with_rows(tensor.shape(), rows), tensor.dtype()));
     copy_rows(c.backend, c.exec, tensor, border_row, mine.back().second, 0, rows);
   }
-  Scope scope(c, model_.params, {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_, .part = NetPart::trainable, .cut = &cut_, .boundary = &mine});
+  Scope scope(c, model_.params,
+              {.frozen = c.memory->device().kind == DeviceKind::meta ? &no_values : &packed_live_,
+               .part = NetPart::trainable,
+               .cut = &cut_,
+               .boundary = &mine});
   return model_.body(scope, Tensor::shape_only(model_.input(rows), o_.compute));
 }
 

@@ -63,7 +63,7 @@ class BaseRunner {
   void backward(Exec& exec, Group& group, Buffer dpooled);
   static void release(Group& group);
 
-  void weights_changed();  // what infer() packed from the trainable part is stale
+  void weights_changed();    // what infer() packed from the trainable part is stale
   int64_t recorded() const;  // how many passes of the frozen part the device has as recordings
 
  private:
@@ -84,7 +84,7 @@ class BaseRunner {
   bool all_frozen_ = false;
   std::vector<std::pair<int, Shape>> crossing_;  // step and shape [1, …] of each boundary tensor
   FrozenWeights packed_frozen_, packed_live_;    // of the frozen part, and of the trainable part in inference
-  std::vector<std::shared_ptr<Arena>> arenas_;  // one a worker
+  std::vector<std::shared_ptr<Arena>> arenas_;   // one a worker
   std::map<std::pair<Pass, int64_t>, std::shared_ptr<const MemoryPlan>> plans_;
   // The frozen part of so many images by one worker, once its images are on the device; `crossed`: what crosses the cut.
   struct Chain {

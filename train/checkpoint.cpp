@@ -47,8 +47,8 @@ class Packer {
 void pack(Packer& p, Position& s) {
   p.number(s.stage), p.number(s.stage_epoch), p.number(s.epoch), p.number(s.step);
   p.number(s.totals.loss), p.number(s.totals.images), p.number(s.totals.correct);
-  p.number(s.stopping.best), p.number(s.stopping.kept), p.number(s.stopping.best_epoch), p.number(s.stopping.wait), p.number(s.stopping.stopped_epoch),
-      p.number(s.stopping.stop);
+  p.number(s.stopping.best), p.number(s.stopping.kept), p.number(s.stopping.best_epoch), p.number(s.stopping.wait),
+      p.number(s.stopping.stopped_epoch), p.number(s.stopping.stop);
   p.number(s.plateau.best), p.number(s.plateau.wait), p.number(s.plateau.cooldown_counter), p.number(s.plateau_rate);
   p.number(s.best_value), p.number(s.best_epoch);
   p.number(s.totals.skipped);
@@ -65,14 +65,17 @@ std::vector<T> read_array(const WeightFileReader& file, const std::string& name,
 
 }  // namespace
 
-void save_checkpoint(const std::filesystem::path& path, const Model& model, const Attributes& extra, const Position& position, Stepper& stepper) {
+void save_checkpoint(const std::filesystem::path& path, const Model& model, const Attributes& extra, const Position& position,
+                     Stepper& stepper) {
   WeightFileWriter file(path);
   write_model(model, file);
   for (const auto& [name, value] : extra) file.attribute(name, value);
   Packer p;
   Position copy = position;
   pack(p, copy);
-  const auto array = [&](const char* name, DType dtype, const auto& values) { file.state(name, dtype, {int64_t(values.size())}, values.data()); };
+  const auto array = [&](const char* name, DType dtype, const auto& values) {
+    file.state(name, dtype, {int64_t(values.size())}, values.data());
+  };
   array("position", DType::float64, p.values());
   array("epoch_scores", DType::float32, position.totals.scores);
   array("epoch_labels", DType::int32, position.totals.labels);

@@ -13,7 +13,7 @@ namespace ptrain {
 
 // The numbers of an epoch that is under way.
 struct EpochTotals {
-  double loss = 0;              // Σ batch loss · images
+  double loss = 0;  // Σ batch loss · images
   int64_t images = 0, correct = 0;
   int64_t skipped = 0;          // steps that the loss scale skipped
   std::vector<float> scores;    // of the positive class, image by image
@@ -35,7 +35,8 @@ struct Position {
 };
 
 // The model file with the position and the optimizer's state below /state. `config` is the resolved configuration.
-void save_checkpoint(const std::filesystem::path& path, const Model& model, const Attributes& extra, const Position& position, Stepper& stepper);
+void save_checkpoint(const std::filesystem::path& path, const Model& model, const Attributes& extra, const Position& position,
+                     Stepper& stepper);
 
 // In two parts, since the stepper of the stage can be made only when the stage is known.
 Position read_position(const WeightFileReader& file);

@@ -49,7 +49,8 @@ std::vector<float> class_weights(std::string_view text, std::span<const int64_t>
     at = comma + 1;
   }
   if (weights.size() != classes.size())
-    fail(ErrorKind::usage, "--class-weights ", text, ": ", weights.size(), " weights for ", classes.size(), " classes (", fmt::format("{}", fmt::join(classes, ", ")), ")");
+    fail(ErrorKind::usage, "--class-weights ", text, ": ", weights.size(), " weights for ", classes.size(), " classes (",
+         fmt::format("{}", fmt::join(classes, ", ")), ")");
   if (!(sum > 0)) fail(ErrorKind::usage, "--class-weights ", text, ": all weights are 0, so nothing would be learned");
   return weights;
 }

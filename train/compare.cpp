@@ -17,7 +17,9 @@ std::vector<bool> right(const metrics::Predictions& p) {
   return is_right;
 }
 
-double share(const std::vector<bool>& is_right) { return double(std::count(is_right.begin(), is_right.end(), true)) / double(is_right.size()); }
+double share(const std::vector<bool>& is_right) {
+  return double(std::count(is_right.begin(), is_right.end(), true)) / double(is_right.size());
+}
 
 }  // namespace
 
@@ -28,7 +30,8 @@ std::vector<PairTest> test_pairs(const std::vector<metrics::Predictions>& models
       const metrics::Predictions &first = models[a], &second = models[b];
       REQUIRE_THAT(first.labels == second.labels && !first.labels.empty(), "comparing models: they were not shown the same images");
       PairTest t{.a = a, .b = b};
-      if (first.classes.size() == 2) t.auc = metrics::delong_paired(first.labels_against(positive), first.scores(positive), second.scores(positive));
+      if (first.classes.size() == 2)
+        t.auc = metrics::delong_paired(first.labels_against(positive), first.scores(positive), second.scores(positive));
       const std::vector<bool> first_right = right(first), second_right = right(second);
       t.accuracy_difference = share(first_right) - share(second_right);
       t.decisions = metrics::mcnemar(first_right, second_right);
@@ -63,13 +66,19 @@ Choice choose(const std::vector<Candidate>& candidates, const std::vector<PairTe
   }
   const Candidate& chosen = candidates[choice.chosen];
   if (candidates.size() == 1) choice.why = fmt::format("{} is the only net (validation AUC {:.4f})", best.name, best.auc);
-  else if (choice.tied.size() == 1) choice.why = fmt::format("{} has the highest validation AUC ({:.4f}), and no other comes near it (Holm-adjusted p < {:g})", best.name, best.auc, alpha);
+  else if (choice.tied.size() == 1)
+    choice.why = fmt::format("{} has the highest validation AUC ({:.4f}), and no other comes near it (Holm-adjusted p < {:g})", best.name,
+                             best.auc, alpha);
   else {
     std::string others;
     for (const size_t i : choice.tied)
       if (i != choice.best) others += fmt::format("{}{} ({:.4f})", others.empty() ? "" : ", ", candidates[i].name, candidates[i].auc);
-    choice.why = fmt::format("{} has the highest validation AUC ({:.4f}), but {} cannot be told apart from it on these images (Holm-adjusted p of DeLong's paired test ≥ {:g}): a tie inside the noise; of these ", best.name, best.auc, others, alpha);
-    choice.why += fmt::format("{} needs the fewest multiply-adds ({:.0f} million an image){}", chosen.name, chosen.macs / 1e6, choice.chosen == choice.best ? "" : " and is taken");
+    choice.why = fmt::format(
+        "{} has the highest validation AUC ({:.4f}), but {} cannot be told apart from it on these images (Holm-adjusted p of DeLong's "
+        "paired test ≥ {:g}): a tie inside the noise; of these ",
+        best.name, best.auc, others, alpha);
+    choice.why += fmt::format("{} needs the fewest multiply-adds ({:.0f} million an image){}", chosen.name, chosen.macs / 1e6,
+                              choice.chosen == choice.best ? "" : " and is taken");
   }
   return choice;
 }

@@ -48,7 +48,8 @@ std::vector<std::string> columns_of(const Logs& logs) {
 }  // namespace
 
 CsvLogger::CsvLogger(std::filesystem::path path, std::optional<int64_t> resume_at)
-    : file_(open_file(std::move(path), resume_at, columns_)), resumed_(!columns_.empty()) {}
+    : file_(open_file(std::move(path), resume_at, columns_)),
+      resumed_(!columns_.empty()) {}
 
 void CsvLogger::on_epoch_end(int64_t epoch, const Logs& logs) {
   std::string text;

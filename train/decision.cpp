@@ -39,8 +39,13 @@ Decision decide(const metrics::Predictions& validation, int positive, const Oper
 }
 
 nlohmann::ordered_json to_json(const Decision& d, bool binary) {
-  return {{"temperature", d.temperature.temperature}, {"temperature_at_limit", d.temperature.at_limit}, {"nll_before", d.temperature.nll_before},
-          {"nll_after", d.temperature.nll_after}, {"ece_before", d.ece_before}, {"ece_after", d.ece_after}, {"operating_point", d.point.text()},
+  return {{"temperature", d.temperature.temperature},
+          {"temperature_at_limit", d.temperature.at_limit},
+          {"nll_before", d.temperature.nll_before},
+          {"nll_after", d.temperature.nll_after},
+          {"ece_before", d.ece_before},
+          {"ece_after", d.ece_after},
+          {"operating_point", d.point.text()},
           {"threshold", binary ? nlohmann::ordered_json(d.threshold) : nlohmann::ordered_json()}};
 }
 

@@ -10,9 +10,9 @@
 namespace ptrain {
 
 struct Decision {
-  Temperature temperature;    // 1 when the images cannot tell it (Temperature::at_limit)
+  Temperature temperature;  // 1 when the images cannot tell it (Temperature::at_limit)
   OperatingPoint point;
-  double threshold = 0.5;     // of the calibrated probability of the positive class; two classes only
+  double threshold = 0.5;                // of the calibrated probability of the positive class; two classes only
   double ece_before = 0, ece_after = 0;  // expected calibration error of the most likely class on these images
 };
 

@@ -4,12 +4,13 @@
 
 namespace ptrain {
 
-DeviceImages::DeviceImages(const ImageCache& cache, std::span<const int64_t> images, const std::shared_ptr<Memory>& memory, int64_t budget) {
+DeviceImages::DeviceImages(const ImageCache& cache, std::span<const int64_t> images, const std::shared_ptr<Memory>& memory,
+                           int64_t budget) {
   int64_t channels = 1;
   for (const int64_t i : images) channels = std::max(channels, cache.get(i).c);  // one colour image makes all of them so
   const int64_t pixels = cache.h() * cache.w(), size = pixels * channels, bytes = int64_t(images.size()) * size;
-  const std::string need = concat(images.size(), " images of ", channels == 1 ? "one byte" : "three bytes", " a pixel need ", str_bytes(bytes), "; ", str_bytes(std::max<int64_t>(budget, 0)),
-                                  " are free beside the training");
+  const std::string need = concat(images.size(), " images of ", channels == 1 ? "one byte" : "three bytes", " a pixel need ",
+                                  str_bytes(bytes), "; ", str_bytes(std::max<int64_t>(budget, 0)), " are free beside the training");
   if (images.empty() || images.size() > INT32_MAX || bytes > budget) {
     text_ = concat("images: uploaded batch by batch from pinned memory; ", need);
     return;

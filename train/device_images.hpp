@@ -18,8 +18,8 @@ class DeviceImages {
 
   bool holds(std::span<const int64_t> images) const;
   int32_t row(int64_t image) const { return int32_t(row_of_.at(image)); }  // of pixels()
-  const Tensor& pixels() const { return pixels_; }                        // uint8 [rows, h, w, channels]; undefined when they did not fit
-  std::string describe() const { return text_; }                          // one line for the user
+  const Tensor& pixels() const { return pixels_; }                         // uint8 [rows, h, w, channels]; undefined when they did not fit
+  std::string describe() const { return text_; }                           // one line for the user
 
  private:
   std::unordered_map<int64_t, int64_t> row_of_;

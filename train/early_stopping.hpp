@@ -10,20 +10,20 @@ namespace ptrain {
 
 struct EarlyStoppingOptions {
   Direction direction = Direction::min;
-  int64_t patience = 0;            // epochs without improvement after which training stops
-  double min_delta = 0;            // an improvement is larger than this
-  std::optional<double> baseline;  // improvements that do not reach it keep the weights, not the training going
-  int64_t start_from_epoch = 0;    // earlier epochs are not looked at
+  int64_t patience = 0;              // epochs without improvement after which training stops
+  double min_delta = 0;              // an improvement is larger than this
+  std::optional<double> baseline;    // improvements that do not reach it keep the weights, not the training going
+  int64_t start_from_epoch = 0;      // earlier epochs are not looked at
   bool restore_best_weights = true;  // Keras' default is false; here the best weights are always the result
 };
 
 // All that must be stored to go on after an interruption.
 struct EarlyStoppingState {
-  std::optional<double> best;      // NaN when the first value was NaN: nothing improves on that
-  std::optional<int64_t> kept;     // the epoch whose weights are kept
+  std::optional<double> best;   // NaN when the first value was NaN: nothing improves on that
+  std::optional<int64_t> kept;  // the epoch whose weights are kept
   int64_t best_epoch = 0;
-  int64_t wait = 0;                // epochs since the last improvement that counts
-  int64_t stopped_epoch = 0;       // 0: not stopped
+  int64_t wait = 0;           // epochs since the last improvement that counts
+  int64_t stopped_epoch = 0;  // 0: not stopped
   bool stop = false;
   bool operator==(const EarlyStoppingState&) const = default;
 };

@@ -4,7 +4,9 @@
 
 namespace ptrain {
 
-FeatureStore::FeatureStore(const BaseRunner& runner, std::span<const int64_t> images) : border_(runner.make_border(int64_t(images.size()))), written_(images.size(), 0) {
+FeatureStore::FeatureStore(const BaseRunner& runner, std::span<const int64_t> images)
+    : border_(runner.make_border(int64_t(images.size()))),
+      written_(images.size(), 0) {
   for (size_t i = 0; i < images.size(); ++i) row_of_.emplace(images[i], int64_t(i));
 }
 

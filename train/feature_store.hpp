@@ -8,8 +8,8 @@
 
 namespace ptrain {
 
-// One row an image: in training, where images are not augmented, and in validation. Copies are exact, so a training that reads them computes what it would compute without. Several threads may use it
-// at a time, each for other images.
+// One row an image: in training, where images are not augmented, and in validation. Copies are exact, so a training that reads them
+// computes what it would compute without. Several threads may use it at a time, each for other images.
 class FeatureStore {
  public:
   FeatureStore(const BaseRunner& runner, std::span<const int64_t> images);

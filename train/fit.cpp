@@ -37,7 +37,9 @@ int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // What lives as long as a stage.
 struct Fit::Stage {
   Stage(Model& model, Workers& workers, const FitOptions& o, const StageOptions& s, StepperOptions stepping, const FitData& data)
-      : options(s), stepper(model, workers, std::move(stepping)), predictor(model, stepper.runner(), workers) {
+      : options(s),
+        stepper(model, workers, std::move(stepping)),
+        predictor(model, stepper.runner(), workers) {
     int64_t budget = o.feature_budget;
     validation = FeatureStore::within(budget, stepper.runner(), data.val);
     if (s.augment == AugmentOptions{}) training = FeatureStore::within(budget, stepper.runner(), data.train);
@@ -50,7 +52,12 @@ struct Fit::Stage {
 };
 
 Fit::Fit(Model& model, Workers& workers, const FitData& data, FitOptions options, RunFolder& run, Attributes extra)
-    : model_(model), workers_(workers), data_(data), o_(std::move(options)), run_(run), extra_(std::move(extra)) {
+    : model_(model),
+      workers_(workers),
+      data_(data),
+      o_(std::move(options)),
+      run_(run),
+      extra_(std::move(extra)) {
   check(o_);
   std::vector<int64_t> counts(model.spec.classes.size(), 0);
   for (const int64_t i : data.train) ++counts.at(size_t(data.cache.label(i)));
@@ -71,7 +78,8 @@ void Fit::run(std::optional<Position> from, const WeightFileReader* state) {
     } catch (const OutOfMemory& e) {
       const int64_t batch = batch_that_fits();
       fail(ErrorKind::device, "training with batches of ", o_.batch, ": ", e.facts(), "\n  ",
-           batch > 0 ? concat("try --batch ", batch) : std::string("not even single images fit: try a smaller --image-size, or --device cpu"));
+           batch > 0 ? concat("try --batch ", batch)
+                     : std::string("not even single images fit: try a smaller --image-size, or --device cpu"));
     }
     position_.stage_epoch = 0;
     position_.stopping = {}, position_.plateau = {}, position_.plateau_rate = 0;
@@ -102,10 +110,18 @@ void Fit::run_stage(const WeightFileReader* state) {
   const StageOptions& options = o_.stages.at(size_t(position_.stage));
   if (options.epochs == 0) return;
   freeze(model_, options, o_.bn);
-  Stage stage(model_, workers_, o_, options, {.runner = runner_options(model_, o_), .rule = o_.optimizer, .class_weights = class_weights_, .seed = o_.seed, .scaling = scaling_of(o_)}, data_);
+  Stage stage(model_, workers_, o_, options,
+              {.runner = runner_options(model_, o_),
+               .rule = o_.optimizer,
+               .class_weights = class_weights_,
+               .seed = o_.seed,
+               .scaling = scaling_of(o_)},
+              data_);
   if (state) read_optimizer(*state, stage.stepper);
-  run_.message(fmt::format("stage '{}': {} of {} numbers are trained, learning rate {:g}, batch {}", options.name, model_.params.count(true), model_.params.count(), options.learning_rate, o_.batch));
-  EarlyStopping stopping({.direction = o_.direction(), .patience = o_.patience, .min_delta = o_.min_delta, .baseline = {}}, position_.stopping);
+  run_.message(fmt::format("stage '{}': {} of {} numbers are trained, learning rate {:g}, batch {}", options.name,
+                           model_.params.count(true), model_.params.count(), options.learning_rate, o_.batch));
+  EarlyStopping stopping({.direction = o_.direction(), .patience = o_.patience, .min_delta = o_.min_delta, .baseline = {}},
+                         position_.stopping);
   while (position_.stage_epoch < options.epochs && !position_.stopping.stop) {
     const double began = seconds_now();
     train_epoch(stage);
@@ -116,7 +132,8 @@ void Fit::run_stage(const WeightFileReader* state) {
     end_epoch(stage, logs, seconds_now() - began);
   }
   if (position_.stopping.stop)
-    run_.message(fmt::format("stage '{}' ends after {} epochs: {} has not become better for {}", options.name, position_.stage_epoch, o_.monitor, o_.patience));
+    run_.message(fmt::format("stage '{}' ends after {} epochs: {} has not become better for {}", options.name, position_.stage_epoch,
+                             o_.monitor, o_.patience));
   if (position_.best_epoch >= 0) {  // the next stage starts from the best weights, and the last one ends with them
     const WeightFileReader best(run_.best());
     load_weights(model_.params, best);
@@ -128,9 +145,11 @@ void Fit::train_epoch(Stage& stage) {
   const std::vector<int64_t> order = shuffled(data_.train, o_.seed, uint32_t(position_.epoch));
   const int64_t n = int64_t(order.size()), steps = ceil_div(n, o_.batch);
   const Schedule schedule = schedule_of(o_.schedule, stage.options.learning_rate, stage.options.epochs, steps);
-  const ImageSource source = augmented_source(model_, data_.cache, stage.options.augment, o_.seed, uint32_t(position_.epoch), images_ ? &*images_ : nullptr);
+  const ImageSource source =
+      augmented_source(model_, data_.cache, stage.options.augment, o_.seed, uint32_t(position_.epoch), images_ ? &*images_ : nullptr);
   const bool ahead = !stage.stepper.runner().options().batch_statistics;  // else threads inside the operations need all processors
-  run_.progress().begin_epoch({.name = stage.options.name, .number = position_.stage_epoch + 1, .epochs = stage.options.epochs, .steps = steps});
+  run_.progress().begin_epoch(
+      {.name = stage.options.name, .number = position_.stage_epoch + 1, .epochs = stage.options.epochs, .steps = steps});
 
   int64_t next = position_.step;
   const auto prepare = [&] {
@@ -166,16 +185,19 @@ void Fit::train_epoch(Stage& stage) {
 
 // Error{diverged} when training cannot go on. Skipped steps changed no weight, so the model of now is still good: it is saved.
 void Fit::check_progress(Stage& stage, const StepResult& result, double rate) {
-  const std::string where = concat("step ", position_.step + 1, " of epoch ", position_.stage_epoch + 1, " in stage '", stage.options.name, "'");
+  const std::string where =
+      concat("step ", position_.step + 1, " of epoch ", position_.stage_epoch + 1, " in stage '", stage.options.name, "'");
   const std::string good = position_.best_epoch >= 0 ? "\n  the best model so far is " + run_.best().string() : "";
   if (!result.not_finite.empty()) {
     save(stage);
-    fail(ErrorKind::diverged, "training diverged: the gradients of ", LossScaling{}.give_up, " steps in a row, up to ", where, ", are not finite at a loss scale of ", result.loss_scale,
-         "\n  the first tensor that is not finite is ", result.not_finite, good, "\n  the weights before these steps are in ", run_.last().string(),
+    fail(ErrorKind::diverged, "training diverged: the gradients of ", LossScaling{}.give_up, " steps in a row, up to ", where,
+         ", are not finite at a loss scale of ", result.loss_scale, "\n  the first tensor that is not finite is ", result.not_finite, good,
+         "\n  the weights before these steps are in ", run_.last().string(),
          "\n  try --precision bf16 or fp32, or a lower learning rate than ", rate);
   }
   if (!std::isfinite(result.loss) && !result.skipped)
-    fail(ErrorKind::diverged, "training diverged: the loss of ", where, " is ", result.loss, good, "\n  try a lower learning rate than ", rate);
+    fail(ErrorKind::diverged, "training diverged: the loss of ", where, " is ", result.loss, good, "\n  try a lower learning rate than ",
+         rate);
 }
 
 // Keras' logs of an epoch: the training numbers as they were at each step, the validation numbers with the weights as they are now.
@@ -185,7 +207,8 @@ Logs Fit::validate(Stage& stage) {
   const bool binary = model_.spec.classes.size() == 2;
   if (binary) logs["auc"] = metrics::roc_auc(t.labels, std::vector<double>(t.scores.begin(), t.scores.end()));
 
-  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients, stage.validation ? &*stage.validation : nullptr, {}, images_ ? &*images_ : nullptr);
+  const metrics::Predictions p = predict(model_, stage.predictor, data_.cache, data_.val, data_.patients,
+                                         stage.validation ? &*stage.validation : nullptr, {}, images_ ? &*images_ : nullptr);
   const std::vector<int32_t> chosen = p.most_likely();
   const size_t classes = p.classes.size();
   double loss = 0;
@@ -210,13 +233,17 @@ void Fit::end_epoch(Stage& stage, const Logs& validated, double seconds) {
   const double rate = position_.plateau_rate > 0 ? position_.plateau_rate : double(learning_rate(schedule, stage.stepper.iterations() - 1));
   logs["learning_rate"] = rate;
   if (o_.schedule.kind == "plateau") {
-    ReduceLROnPlateau plateau({.direction = o_.direction(), .factor = o_.schedule.plateau_factor, .patience = o_.schedule.plateau_patience}, position_.plateau);
+    ReduceLROnPlateau plateau({.direction = o_.direction(), .factor = o_.schedule.plateau_factor, .patience = o_.schedule.plateau_patience},
+                              position_.plateau);
     position_.plateau_rate = double(plateau.on_epoch_end(logs.at(o_.monitor), float(rate)));
     position_.plateau = plateau.state();
   }
   run_.progress().end_epoch(logs);
-  nlohmann::ordered_json more{{"stage", stage.options.name}, {"stage_epoch", position_.stage_epoch}, {"seconds", seconds},
-                              {"images_per_s", double(position_.totals.images) / seconds}, {"best", position_.best_epoch == position_.epoch}};
+  nlohmann::ordered_json more{{"stage", stage.options.name},
+                              {"stage_epoch", position_.stage_epoch},
+                              {"seconds", seconds},
+                              {"images_per_s", double(position_.totals.images) / seconds},
+                              {"best", position_.best_epoch == position_.epoch}};
   if (const auto scale = stage.stepper.loss_scale()) more["loss_scale"] = *scale, more["skipped_steps"] = position_.totals.skipped;
   run_.epoch(position_.epoch, logs, more);
   ++position_.epoch, ++position_.stage_epoch;
@@ -242,8 +269,9 @@ void Fit::stop_if_interrupted(Stage& stage) {
   const int signal = InterruptGuard::signal_received();
   if (signal == 0) return;
   save(stage);
-  throw Interrupted(signal, concat("interrupted in stage '", stage.options.name, "', epoch ", position_.stage_epoch + 1, ", after ", position_.step, " of its steps; everything is saved in ",
-                                   run_.last().string(), "\n  go on with: ptrain train --resume --out ", run_.path().string()));
+  throw Interrupted(signal, concat("interrupted in stage '", stage.options.name, "', epoch ", position_.stage_epoch + 1, ", after ",
+                                   position_.step, " of its steps; everything is saved in ", run_.last().string(),
+                                   "\n  go on with: ptrain train --resume --out ", run_.path().string()));
 }
 
 // The best weights are in the model. Temperature and threshold are chosen on the validation images and stored with them.
@@ -252,7 +280,8 @@ void Fit::finish() {
   BaseRunner runner(model_, workers_, runner_options(model_, o_));
   Predictor predictor(model_, runner, workers_);
   model_.spec.temperature = 1;
-  const metrics::Predictions plain = predict(model_, predictor, data_.cache, data_.val, data_.patients, nullptr, {}, images_ ? &*images_ : nullptr);
+  const metrics::Predictions plain =
+      predict(model_, predictor, data_.cache, data_.val, data_.patients, nullptr, {}, images_ ? &*images_ : nullptr);
   const bool binary = plain.classes.size() == 2;
   const Decision decision = decide(plain, model_.spec.positive, o_.operating_point);
   model_.spec.temperature = decision.temperature.temperature, model_.spec.threshold = decision.threshold;
@@ -262,7 +291,8 @@ void Fit::finish() {
   Attributes extra = extra_;
   for (const auto& [name, value] : best.attributes())
     if (!extra.contains(name)) extra[name] = value;
-  const metrics::Evaluation evaluation = metrics::evaluate(p, {.threshold = model_.spec.threshold, .positive = binary ? model_.spec.positive : -1, .seed = o_.seed});
+  const metrics::Evaluation evaluation =
+      metrics::evaluate(p, {.threshold = model_.spec.threshold, .positive = binary ? model_.spec.positive : -1, .seed = o_.seed});
   extra["calibration"] = to_json(decision, binary).dump();
   extra["validation"] = metrics::to_json(evaluation).dump();
   save_model(model_, run_.best(), extra);
@@ -282,7 +312,8 @@ RunnerOptions runner_options(const Model& model, const FitOptions& o) {
   for (const Param& p : model.params.list())
     if (p.trainable() && !is_head_layer(p.layer)) trained += p.shape.size() * 4;
   const bool batch_statistics = o.bn == BnMode::train && trained > 0;
-  if (!model.memory()->backend().is_host()) return {.shard = o.batch, .group = o.batch, .batch_statistics = batch_statistics, .compute = o.compute};
+  if (!model.memory()->backend().is_host())
+    return {.shard = o.batch, .group = o.batch, .batch_statistics = batch_statistics, .compute = o.compute};
   // Each group reorders the weights once more and has gradients of its own: the more there are, the fewer groups.
   const int64_t group = batch_statistics ? o.batch : std::max<int64_t>(1, ceil_div(o.batch, trained > (32 << 20) ? 2 : 4));
   return {.shard = 1, .group = group, .batch_statistics = batch_statistics, .compute = o.compute};
@@ -306,8 +337,9 @@ int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& o, 
   return most;
 }
 
-metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             FeatureStore* store, const std::function<void(int64_t)>& progress, const DeviceImages* stored) {
+metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images,
+                             std::span<const std::string> patients, FeatureStore* store, const std::function<void(int64_t)>& progress,
+                             const DeviceImages* stored) {
   metrics::Predictions p{.classes = model.spec.classes, .labels = {}, .probabilities = {}, .patients = {}};
   for (const int64_t i : images) {
     p.labels.push_back(cache.label(i));

@@ -12,8 +12,8 @@ namespace ptrain {
 
 struct FitData {
   const ImageCache& cache;
-  std::vector<int64_t> train, val;      // indices of the manifest
-  std::vector<std::string> patients;    // of each entry of the manifest
+  std::vector<int64_t> train, val;    // indices of the manifest
+  std::vector<std::string> patients;  // of each entry of the manifest
 };
 
 // Trains the model stage by stage, keeps the best weights (RUN/best.h5), and goes on where it was interrupted (RUN/last.h5). The
@@ -24,7 +24,8 @@ class Fit {
   // `extra` is stored in every file that is written: configuration, data hash, version.
   Fit(Model& model, Workers& workers, const FitData& data, FitOptions options, RunFolder& run, Attributes extra);
 
-  // On return the model holds the best weights, best.h5 the same with Youden's threshold on the validation part. Interrupted: state was saved.
+  // On return the model holds the best weights, best.h5 the same with Youden's threshold on the validation part. Interrupted: state was
+  // saved.
   void run(std::optional<Position> from, const WeightFileReader* state);
   const Position& position() const { return position_; }
 
@@ -67,7 +68,8 @@ int64_t memory_of_stage(Model& model, Workers& workers, const FitOptions& option
 int64_t memory_of_training(Model& model, Workers& workers, const FitOptions& options, int64_t images);
 
 // What the model says about images of the cache: probabilities at the model's temperature.
-metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images, std::span<const std::string> patients,
-                             FeatureStore* store = nullptr, const std::function<void(int64_t)>& progress = {}, const DeviceImages* stored = nullptr);
+metrics::Predictions predict(Model& model, Predictor& predictor, const ImageCache& cache, std::span<const int64_t> images,
+                             std::span<const std::string> patients, FeatureStore* store = nullptr,
+                             const std::function<void(int64_t)>& progress = {}, const DeviceImages* stored = nullptr);
 
 }  // namespace ptrain

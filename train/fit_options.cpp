@@ -20,7 +20,8 @@ void check(const FitOptions& o) {
   need(o.min_delta >= 0, "--min-delta must not be negative");
   need(o.monitor == "val_loss" || o.monitor == "val_auc", "--monitor ", o.monitor, ": known are val_loss, val_auc");
   const ScheduleOptions& s = o.schedule;
-  need(s.kind == "constant" || s.kind == "cosine" || s.kind == "exponential" || s.kind == "plateau", "--schedule ", s.kind, ": known are constant, cosine, exponential, plateau");
+  need(s.kind == "constant" || s.kind == "cosine" || s.kind == "exponential" || s.kind == "plateau", "--schedule ", s.kind,
+       ": known are constant, cosine, exponential, plateau");
   need(s.warmup_epochs >= 0, "--warmup-epochs must not be negative");
   need(s.warmup_epochs == 0 || s.kind == "cosine", "--warmup-epochs needs --schedule cosine");
   need(s.decay_rate > 0 && s.decay_rate <= 1, "--decay-rate must lie in (0, 1], not ", s.decay_rate);
@@ -29,7 +30,8 @@ void check(const FitOptions& o) {
   int64_t epochs = 0;
   for (const StageOptions& stage : o.stages) {
     need(stage.epochs >= 0, "the number of epochs of stage '", stage.name, "' must not be negative");
-    need(stage.learning_rate > 0 && stage.learning_rate < 1e3, "the learning rate of stage '", stage.name, "' must be positive, not ", stage.learning_rate);
+    need(stage.learning_rate > 0 && stage.learning_rate < 1e3, "the learning rate of stage '", stage.name, "' must be positive, not ",
+         stage.learning_rate);
     check(stage.augment);
     epochs += stage.epochs;
   }
@@ -47,7 +49,8 @@ Schedule schedule_of(const ScheduleOptions& o, double rate, int64_t epochs, int6
     if (warmup == 0) return CosineDecay{.initial_learning_rate = rate, .decay_steps = decay, .warmup_target = {}};
     return CosineDecay{.initial_learning_rate = 0, .decay_steps = decay, .warmup_target = rate, .warmup_steps = warmup};
   }
-  if (o.kind == "exponential") return ExponentialDecay{.initial_learning_rate = rate, .decay_steps = std::max<int64_t>(1, steps), .decay_rate = o.decay_rate};
+  if (o.kind == "exponential")
+    return ExponentialDecay{.initial_learning_rate = rate, .decay_steps = std::max<int64_t>(1, steps), .decay_rate = o.decay_rate};
   return ConstantSchedule{rate};
 }
 

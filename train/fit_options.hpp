@@ -32,9 +32,9 @@ struct ScheduleOptions {
 };
 
 struct StageOptions {
-  std::string name;       // "frozen", "fine-tune"
+  std::string name;  // "frozen", "fine-tune"
   int64_t epochs = 10;
-  size_t cut = 0;         // base layers below this one in Keras' order are frozen
+  size_t cut = 0;  // base layers below this one in Keras' order are frozen
   double learning_rate = 1e-3;
   AugmentOptions augment;
 };
@@ -50,7 +50,7 @@ struct FitOptions {
   BnMode bn = BnMode::inference;
   OptimizerRule optimizer;
   ScheduleOptions schedule;
-  OperatingPoint operating_point;    // where the finished model decides, on validation
+  OperatingPoint operating_point;  // where the finished model decides, on validation
   DType compute = DType::float32;
   int64_t feature_budget = 128 << 20;  // bytes for features that are the same in every epoch
 

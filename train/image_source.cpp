@@ -10,7 +10,13 @@ struct Drawing {
   Preprocess preprocess;
 
   AugmentShape shape(const ImageView& view, int64_t n) const {
-    return {.n = n, .h = view.h, .w = view.w, .c = view.c, .fill = options.fill, .fill_value = options.fill_value, .interpolation = options.interpolation};
+    return {.n = n,
+            .h = view.h,
+            .w = view.w,
+            .c = view.c,
+            .fill = options.fill,
+            .fill_value = options.fill_value,
+            .interpolation = options.interpolation};
   }
 };
 
@@ -43,7 +49,8 @@ class Staging {
 };
 
 // A whole batch in one upload and one launch. A batch that mixes grey and colour images goes up in colour.
-void show_on_device(Context& c, std::span<const Shown> images, const Drawing& how, Staging& staging, const std::shared_ptr<Memory>& memory, Buffer x) {
+void show_on_device(Context& c, std::span<const Shown> images, const Drawing& how, Staging& staging, const std::shared_ptr<Memory>& memory,
+                    Buffer x) {
   ImageView first = images[0].view;
   for (const Shown& s : images) first.c = std::max(first.c, s.view.c);
   const int64_t n = int64_t(images.size()), pixels = first.h * first.w, size = pixels * first.c;
@@ -64,7 +71,8 @@ void show_on_device(Context& c, std::span<const Shown> images, const Drawing& ho
 }
 
 // Picked from those that lie on the device.
-void show_stored(Context& c, std::span<const int64_t> images, const DeviceImages& stored, std::vector<AugmentImage> drawn, const Drawing& how, Buffer x) {
+void show_stored(Context& c, std::span<const int64_t> images, const DeviceImages& stored, std::vector<AugmentImage> drawn,
+                 const Drawing& how, Buffer x) {
   const Tensor& pixels = stored.pixels();
   for (size_t i = 0; i < images.size(); ++i) drawn[i].stored = stored.row(images[i]);
   AugmentShape shape = how.shape({.h = pixels.dim(1), .w = pixels.dim(2), .c = pixels.dim(3), .owner = {}}, int64_t(images.size()));
@@ -74,9 +82,12 @@ void show_stored(Context& c, std::span<const int64_t> images, const DeviceImages
 
 }  // namespace
 
-ImageSource plain_source(const Model& model, const ImageCache& cache, const DeviceImages* stored) { return augmented_source(model, cache, {}, 0, 0, stored); }
+ImageSource plain_source(const Model& model, const ImageCache& cache, const DeviceImages* stored) {
+  return augmented_source(model, cache, {}, 0, 0, stored);
+}
 
-ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch, const DeviceImages* stored) {
+ImageSource augmented_source(const Model& model, const ImageCache& cache, const AugmentOptions& options, uint64_t seed, uint32_t epoch,
+                             const DeviceImages* stored) {
   const bool changes = !(options == AugmentOptions{});
   const auto draw = [&cache, options, seed, epoch, changes](int64_t i) {
     return changes ? draw_augmentation(options, seed, epoch, i, cache.h(), cache.w()) : AugmentImage{};
@@ -94,7 +105,8 @@ ImageSource augmented_source(const Model& model, const ImageCache& cache, const 
 
 ImageSource shown_source(const Model& model, const AugmentOptions& options, std::function<Shown(int64_t image)> show) {
   const Drawing how{options, preprocess_of(model.preprocessing())};
-  return [how, show = std::move(show), memory = model.memory(), staging = std::make_shared<Staging>()](std::span<const int64_t> images, Context& c, Buffer x) {
+  return [how, show = std::move(show), memory = model.memory(), staging = std::make_shared<Staging>()](std::span<const int64_t> images,
+                                                                                                       Context& c, Buffer x) {
     std::vector<Shown> shown;
     for (const int64_t i : images) shown.push_back(show(i));
     if (memory->backend().is_host()) show_from_host(c, shown, how, x);

@@ -8,8 +8,8 @@
 
 namespace ptrain {
 
-// The images as they are, preprocessed for the model's net. The cache must outlive the source, and so must `stored`, where the images may lie
-// on the device already.
+// The images as they are, preprocessed for the model's net. The cache must outlive the source, and so must `stored`, where the images may
+// lie on the device already.
 ImageSource plain_source(const Model& model, const ImageCache& cache, const DeviceImages* stored = nullptr);
 
 // Augmented by draws of (seed, epoch, index of the image) alone.

@@ -84,7 +84,8 @@ double LogisticModel::logit(std::span<const double> x) const {
 LogisticModel fit_logistic(std::span<const double> x, std::span<const int32_t> labels, size_t d, double ridge) {
   const size_t n = labels.size();
   const auto positives = std::count(labels.begin(), labels.end(), 1);
-  REQUIRE_THAT(d > 0 && x.size() == n * d && positives > 0 && size_t(positives) < n && ridge > 0, "fit_logistic: ", x.size(), " numbers, ", n, " labels of which ", positives, " are 1, ", d, " features");
+  REQUIRE_THAT(d > 0 && x.size() == n * d && positives > 0 && size_t(positives) < n && ridge > 0, "fit_logistic: ", x.size(), " numbers, ",
+               n, " labels of which ", positives, " are 1, ", d, " features");
   LogisticModel m;
   m.mean.assign(d, 0), m.sd.assign(d, 1), m.weights.assign(d, 0);
   std::vector<double> z(n * d, 0.0);

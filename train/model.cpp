@@ -8,9 +8,13 @@
 #include "layers/initialize.hpp"
 
 namespace ptrain {
-Model::Model(ModelSpec s, const std::shared_ptr<Memory>& memory, DType dtype) : spec(std::move(s)), net_(&find_net(spec.net)), memory_(memory) {
+Model::Model(ModelSpec s, const std::shared_ptr<Memory>& memory, DType dtype)
+    : spec(std::move(s)),
+      net_(&find_net(spec.net)),
+      memory_(memory) {
   if (std::min(spec.height, spec.width) < net_->min_size)
-    fail(ErrorKind::usage, net_->name, " takes images of at least ", net_->min_size, "x", net_->min_size, ", not ", spec.height, "x", spec.width);
+    fail(ErrorKind::usage, net_->name, " takes images of at least ", net_->min_size, "x", net_->min_size, ", not ", spec.height, "x",
+         spec.width);
   layers_ = list_layers(features_of(*net_), input(1));
   params = build([this](Scope& scope, Tensor x) { return head(scope, body(scope, x)); }, input(1));
   params.allocate(memory, dtype);
@@ -42,7 +46,10 @@ std::vector<std::string> load_base(Model& model, const std::string& weights, uin
       const WeightFileReader file(weights);
       if (file.has_attribute("net") && file.text("net") != model.spec.net)
         fail(ErrorKind::weights, "loading ", weights, ": it holds weights of ", file.text("net"), ", ", model.spec.net, " was asked for");
-      left_out = load_weights(model.params, file, {.leave_out = [](const std::string& layer) { return is_top_layer(layer) || is_head_layer(layer); }, .leave_alone = is_head_layer, .into = model.spec.net});
+      left_out = load_weights(model.params, file,
+                              {.leave_out = [](const std::string& layer) { return is_top_layer(layer) || is_head_layer(layer); },
+                               .leave_alone = is_head_layer,
+                               .into = model.spec.net});
     }
     initialize(model.params, seed, is_head_layer);
   }
@@ -86,7 +93,8 @@ std::vector<double> read_shares(const WeightFileReader& file, const char* name, 
   double sum = 0;
   bool good = shares && shares->size() == classes;
   for (size_t c = 0; good && c < classes; ++c) good = (*shares)[c] > 0 && (*shares)[c] <= 1, sum += (*shares)[c];
-  if (!good || !(std::fabs(sum - 1) <= 1e-6)) fail(ErrorKind::weights, "the attribute '", name, "' must be ", classes, " class shares above 0 that sum to 1");
+  if (!good || !(std::fabs(sum - 1) <= 1e-6))
+    fail(ErrorKind::weights, "the attribute '", name, "' must be ", classes, " class shares above 0 that sum to 1");
   return *shares;
 }
 
@@ -99,7 +107,9 @@ ModelSpec read_spec(const WeightFileReader& file) {
   const auto list = [&]<class T>(const char* name, T) {
     const auto it = file.attributes().find(name);
     const auto* values = it == file.attributes().end() ? nullptr : std::get_if<std::vector<T>>(&it->second);
-    if (!values) fail(ErrorKind::weights, "this model file has no attribute '", name, "': it holds a base without a trained head; train one with ptrain train --weights");
+    if (!values)
+      fail(ErrorKind::weights, "this model file has no attribute '", name,
+           "': it holds a base without a trained head; train one with ptrain train --weights");
     return *values;
   };
   const std::vector<int64_t> size = list("input_size", int64_t{});
@@ -111,12 +121,14 @@ ModelSpec read_spec(const WeightFileReader& file) {
   s.classes = list("classes", std::string{});
   if (file.has_attribute("classes_named")) s.classes_named = file.integer("classes_named") != 0;
   s.head.classes = int64_t(s.classes.size());
-  if (s.classes.size() < 2 || s.head.dense.size() != s.head.dropout.size()) fail(ErrorKind::weights, "the attributes 'classes', 'head_dense' and 'head_dropout' do not fit together");
+  if (s.classes.size() < 2 || s.head.dense.size() != s.head.dropout.size())
+    fail(ErrorKind::weights, "the attributes 'classes', 'head_dense' and 'head_dropout' do not fit together");
   if (file.has_attribute("head_l2")) s.head.l2 = file.number("head_l2");
   s.positive = int(s.classes.size()) - 1;
   if (file.has_attribute("positive_class")) {
     const auto it = std::find(s.classes.begin(), s.classes.end(), file.text("positive_class"));
-    if (it == s.classes.end()) fail(ErrorKind::weights, "the positive class '", file.text("positive_class"), "' is none of the model's classes");
+    if (it == s.classes.end())
+      fail(ErrorKind::weights, "the positive class '", file.text("positive_class"), "' is none of the model's classes");
     s.positive = int(it - s.classes.begin());
   }
   if (file.has_attribute("threshold")) s.threshold = file.number("threshold");

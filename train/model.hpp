@@ -17,11 +17,11 @@ struct ModelSpec {
   int64_t height = 0, width = 0;
   HeadOptions head;
   std::vector<std::string> classes;
-  bool classes_named = true;  // false: a converted head, whose file did not say what its outputs are called
-  int positive = 1;         // index of the class that sensitivity speaks of
-  double threshold = 0.5;   // of the positive class's probability, chosen on validation
-  double temperature = 1;   // logits are divided by it
-  std::string operating_point = {};         // the rule that chose the threshold; empty: it is a probability like any other
+  bool classes_named = true;                 // false: a converted head, whose file did not say what its outputs are called
+  int positive = 1;                          // index of the class that sensitivity speaks of
+  double threshold = 0.5;                    // of the positive class's probability, chosen on validation
+  double temperature = 1;                    // logits are divided by it
+  std::string operating_point = {};          // the rule that chose the threshold; empty: it is a probability like any other
   std::vector<double> training_priors = {};  // class shares that the training saw, its class weights included; empty: equal ones
   std::vector<double> priors = {};           // class shares that probabilities and threshold are adjusted to; empty: those of the training
 };
@@ -32,13 +32,13 @@ class Model {
   Model(ModelSpec spec, const std::shared_ptr<Memory>& memory, DType dtype = DType::float32);
 
   Tensor body(Scope& s, const Tensor& x) const { return s.global_avg_pool(net_->features(s, x), "gap"); }  // images [n,h,w,3] → [n,c]
-  Tensor head(Scope& s, const Tensor& pooled) const { return ptrain::head(s, pooled, spec.head); }      // [n,c] → logits
+  Tensor head(Scope& s, const Tensor& pooled) const { return ptrain::head(s, pooled, spec.head); }         // [n,c] → logits
 
   const NetInfo& net() const { return *net_; }
   std::string preprocessing() const { return spec.preprocessing.empty() ? net_->preprocess : spec.preprocessing; }
   const std::vector<Layer>& base_layers() const { return layers_; }  // Keras' model.layers of the base, without top
   Shape input(int64_t n) const { return {n, spec.height, spec.width, 3}; }
-  int64_t features() const { return layers_.back().output[3]; }      // channels after pooling
+  int64_t features() const { return layers_.back().output[3]; }  // channels after pooling
   const std::shared_ptr<Memory>& memory() const { return memory_; }
 
   ModelSpec spec;

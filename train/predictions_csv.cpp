@@ -19,7 +19,8 @@ std::vector<int32_t> decisions(const metrics::Predictions& p, int positive, doub
   return chosen;
 }
 
-void write_predictions(const std::filesystem::path& path, const Manifest& manifest, std::span<const int64_t> images, const metrics::Predictions& p, int positive, double threshold) {
+void write_predictions(const std::filesystem::path& path, const Manifest& manifest, std::span<const int64_t> images,
+                       const metrics::Predictions& p, int positive, double threshold) {
   REQUIRE_THAT(images.size() == p.size(), "write_predictions: ", images.size(), " images, ", p.size(), " predictions");
   const std::vector<int32_t> chosen = decisions(p, positive, threshold);
   AtomicFile file(path);

@@ -15,7 +15,8 @@ std::vector<int32_t> decisions(const metrics::Predictions& predictions, int posi
 
 // file,label,predicted,patient,p_CLASS…; `images` are the entries of the manifest that the predictions are for, in order.
 // Probabilities are written so that reading gives the same bits.
-void write_predictions(const std::filesystem::path& path, const Manifest& manifest, std::span<const int64_t> images, const metrics::Predictions& predictions, int positive, double threshold);
+void write_predictions(const std::filesystem::path& path, const Manifest& manifest, std::span<const int64_t> images,
+                       const metrics::Predictions& predictions, int positive, double threshold);
 
 struct PredictionTable {
   std::vector<std::string> files;

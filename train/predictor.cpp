@@ -11,7 +11,8 @@ constexpr int64_t kHeadRows = 64;  // images for which the head runs at a time: 
 
 }  // namespace
 
-Tensor Predictor::pooled(std::span<const int64_t> images, const ImageSource& source, FeatureStore* store, const std::function<void(int64_t)>& progress) {
+Tensor Predictor::pooled(std::span<const int64_t> images, const ImageSource& source, FeatureStore* store,
+                         const std::function<void(int64_t)>& progress) {
   const int64_t n = int64_t(images.size()), shard = runner_.options().shard, pieces = (n + shard - 1) / shard;
   Tensor all({n, model_.features()}, runner_.options().compute, model_.memory());
   std::vector<Boundary> borders;  // one a worker
@@ -33,7 +34,8 @@ Tensor Predictor::pooled(std::span<const int64_t> images, const ImageSource& sou
   return all;
 }
 
-std::vector<double> Predictor::logits(std::span<const int64_t> images, const ImageSource& source, FeatureStore* store, const std::function<void(int64_t)>& progress) {
+std::vector<double> Predictor::logits(std::span<const int64_t> images, const ImageSource& source, FeatureStore* store,
+                                      const std::function<void(int64_t)>& progress) {
   const int64_t n = int64_t(images.size()), classes = model_.spec.head.classes;
   if (n == 0) return {};
   const Tensor features = pooled(images, source, store, progress);

@@ -15,7 +15,8 @@ class Predictor {
                              const std::function<void(int64_t done)>& progress = {});
 
  private:
-  Tensor pooled(std::span<const int64_t> images, const ImageSource& source, FeatureStore* store, const std::function<void(int64_t)>& progress);
+  Tensor pooled(std::span<const int64_t> images, const ImageSource& source, FeatureStore* store,
+                const std::function<void(int64_t)>& progress);
 
   Model& model_;
   BaseRunner& runner_;

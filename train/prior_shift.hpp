@@ -17,9 +17,9 @@ struct PriorShift {
   std::vector<double> priors;         // of the new images
   std::vector<double> probabilities;  // adjusted to them
   int iterations = 0;
-  bool converged = false;        // the priors moved by less than 1e-10 in the last step
-  double likelihood_ratio = 0;   // 2·log(likelihood at the new priors / at the old ones), ≥ 0
-  double p = 1;                  // of "the priors are the old ones": likelihood_ratio against χ² with classes − 1 degrees
+  bool converged = false;       // the priors moved by less than 1e-10 in the last step
+  double likelihood_ratio = 0;  // 2·log(likelihood at the new priors / at the old ones), ≥ 0
+  double p = 1;                 // of "the priors are the old ones": likelihood_ratio against χ² with classes − 1 degrees
 };
 
 // probabilities: images × classes, of a model whose training (with its class weights) saw the classes with `priors`, each > 0, of sum

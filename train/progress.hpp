@@ -13,10 +13,10 @@ namespace ptrain {
 
 // Where progress is shown. Tests put in a string stream and a clock of their own.
 struct Screen {
-  std::ostream* out = nullptr;           // null: nothing is shown (--quiet)
-  std::function<int()> columns;          // width of the terminal; empty, or 0: not a terminal
+  std::ostream* out = nullptr;   // null: nothing is shown (--quiet)
+  std::function<int()> columns;  // width of the terminal; empty, or 0: not a terminal
   bool colour = false;
-  std::function<double()> seconds;       // a clock that never goes back
+  std::function<double()> seconds;  // a clock that never goes back
 };
 // Standard error. A bar on a terminal that can move its cursor (TERM is set and not "dumb"), lines otherwise; no colour when NO_COLOR is
 // set and not empty (no-color.org).
@@ -34,8 +34,8 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   struct Epoch {
-    std::string name;     // of the stage
-    int64_t number = 1;   // from 1, as people count
+    std::string name;    // of the stage
+    int64_t number = 1;  // from 1, as people count
     int64_t epochs = 1;
     int64_t steps = 1;
   };

@@ -4,7 +4,8 @@
 
 namespace ptrain {
 
-void Repeated::run(Backend& backend, Exec& exec, const std::function<std::vector<const void*>()>& places, const std::function<void()>& work) {
+void Repeated::run(Backend& backend, Exec& exec, const std::function<std::vector<const void*>()>& places,
+                   const std::function<void()>& work) {
   if (given_up_ || !backend.records()) return work();
   const auto now = [&] {
     std::vector<const void*> all = places();

@@ -14,8 +14,8 @@
 
 namespace ptrain {
 
-// RUN/: best.h5, last.h5, history.csv, metrics.jsonl, tensorboard/, resolved.toml, split.csv, log.txt. Created when missing; Error{failed} when it
-// cannot be written to. Everything is written as it happens.
+// RUN/: best.h5, last.h5, history.csv, metrics.jsonl, tensorboard/, resolved.toml, split.csv, log.txt. Created when missing; Error{failed}
+// when it cannot be written to. Everything is written as it happens.
 class RunFolder {
  public:
   // `resume_at`: the epoch that runs next; rows of it and of later epochs are removed. Without it the logs start anew.

@@ -32,7 +32,8 @@ std::map<std::string, int> folds_of(std::span<const int32_t> labels, std::span<c
 }
 
 // Scores of every image by a regression that saw none of its patient; empty when a fold leaves a single class.
-std::vector<double> cross_validated(std::span<const double> features, const std::vector<int32_t>& labels, std::span<const std::string> patients, const std::map<std::string, int>& fold) {
+std::vector<double> cross_validated(std::span<const double> features, const std::vector<int32_t>& labels,
+                                    std::span<const std::string> patients, const std::map<std::string, int>& fold) {
   std::vector<double> scores(labels.size());
   for (int f = 0; f < kFolds; ++f) {
     std::vector<double> x;
@@ -53,8 +54,10 @@ std::vector<double> cross_validated(std::span<const double> features, const std:
 
 }  // namespace
 
-Shortcut shortcut_baseline(std::span<const double> features, std::span<const int32_t> labels, std::span<const std::string> patients, int classes, int positive) {
-  REQUIRE_THAT(features.size() == labels.size() * kD && patients.size() == labels.size(), "shortcut_baseline: ", features.size(), " features of ", labels.size(), " images");
+Shortcut shortcut_baseline(std::span<const double> features, std::span<const int32_t> labels, std::span<const std::string> patients,
+                           int classes, int positive) {
+  REQUIRE_THAT(features.size() == labels.size() * kD && patients.size() == labels.size(), "shortcut_baseline: ", features.size(),
+               " features of ", labels.size(), " images");
   Shortcut s;
   const std::map<std::string, int> fold = folds_of(labels, patients);
   double sum = 0;

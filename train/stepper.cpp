@@ -1,8 +1,8 @@
 #include "train/stepper.hpp"
 
 #include "kernels/check.hpp"
-#include "train/repeated.hpp"
 #include "train/not_finite.hpp"
+#include "train/repeated.hpp"
 
 namespace ptrain {
 
@@ -35,11 +35,15 @@ Tensor zeros(const Shape& shape, DType dtype, const std::shared_ptr<Memory>& mem
 }  // namespace
 
 Stepper::Stepper(Model& model, Workers& workers, StepperOptions options)
-    : model_(model), workers_(workers), o_(std::move(options)), runner_(model, workers, o_.runner) {
+    : model_(model),
+      workers_(workers),
+      o_(std::move(options)),
+      runner_(model, workers, o_.runner) {
   const std::shared_ptr<Memory>& memory = model.memory();
   if (o_.runner.batch_statistics || !memory->backend().is_host()) whole_step_ = memory->backend().make_exec(workers.threads());
   head_memory_ = std::make_shared<Pool>(memory->shared_backend(), memory->device());
-  REQUIRE_THAT(int64_t(o_.class_weights.size()) == model.spec.head.classes, "stepper: ", o_.class_weights.size(), " class weights for ", model.spec.head.classes, " classes");
+  REQUIRE_THAT(int64_t(o_.class_weights.size()) == model.spec.head.classes, "stepper: ", o_.class_weights.size(), " class weights for ",
+               model.spec.head.classes, " classes");
   class_weights_ = Tensor::from(o_.class_weights, {model.spec.head.classes}, DType::float32, memory);
   dloss_ = Tensor::from(std::vector<double>{o_.scaling ? o_.scaling->initial : 1}, {1}, DType::float32, memory);
   iterations_ = zeros({1}, DType::int32, memory);
@@ -78,8 +82,10 @@ std::vector<std::pair<std::string, Tensor>> Stepper::state() {
 
 void Stepper::prepare(StepInput input, ImageSource source, FeatureStore* store) {
   REQUIRE_THAT(waiting_.size() < 2, "stepper: two batches are waiting already");
-  REQUIRE_THAT(!input.images.empty() && input.images.size() == input.labels.size(), "stepper: ", input.images.size(), " images, ", input.labels.size(), " labels");
-  const int64_t n = int64_t(input.images.size()), group = runner_.all_frozen() ? n : std::min(n, o_.runner.group), shard = std::min(o_.runner.shard, group);
+  REQUIRE_THAT(!input.images.empty() && input.images.size() == input.labels.size(), "stepper: ", input.images.size(), " images, ",
+               input.labels.size(), " labels");
+  const int64_t n = int64_t(input.images.size()), group = runner_.all_frozen() ? n : std::min(n, o_.runner.group),
+                shard = std::min(o_.runner.shard, group);
   auto slot = std::make_unique<Slot>();
   slot->input = std::move(input);
   slot->source = std::move(source);
@@ -94,13 +100,14 @@ void Stepper::prepare(StepInput input, ImageSource source, FeatureStore* store) 
     for (int64_t row = 0; row < std::min(group, n - first); row += shard)
       pieces.push_back({size_t(first / group), row, first + row, std::min(shard, std::min(group, n - first) - row)});
   const int64_t count = int64_t(pieces.size());
-  slot->job = workers_.start(Workers::Urgency::later, count, [this, store, s = slot.get(), pieces = std::move(pieces)](int64_t i, Worker& worker) {
-    const Piece& p = pieces[size_t(i)];
-    const std::span images = std::span<const int64_t>(s->input.images).subspan(size_t(p.first), size_t(p.count));
-    if (store && store->has(images)) return store->read(*worker.exec, images, s->borders[p.group], p.row);
-    runner_.frozen(worker, images, s->source, s->borders[p.group], p.row);
-    if (store) store->write(*worker.exec, images, s->borders[p.group], p.row);
-  });
+  slot->job =
+      workers_.start(Workers::Urgency::later, count, [this, store, s = slot.get(), pieces = std::move(pieces)](int64_t i, Worker& worker) {
+        const Piece& p = pieces[size_t(i)];
+        const std::span images = std::span<const int64_t>(s->input.images).subspan(size_t(p.first), size_t(p.count));
+        if (store && store->has(images)) return store->read(*worker.exec, images, s->borders[p.group], p.row);
+        runner_.frozen(worker, images, s->source, s->borders[p.group], p.row);
+        if (store) store->write(*worker.exec, images, s->borders[p.group], p.row);
+      });
   waiting_.push_back(std::move(slot));
 }
 
@@ -150,7 +157,8 @@ void Stepper::fill(Exec& exec, const Slot& slot, Places& at, double learning_rat
   backend.upload(exec, &at.epoch_value, at.epoch.buffer());
   backend.upload(exec, &at.rate_value, at.rate.buffer());
   for (size_t g = 0; g < at.borders.size(); ++g)
-    for (size_t i = 0; i < at.borders[g].size(); ++i) backend.copy(exec, slot.borders[g][i].second.buffer(), at.borders[g][i].second.buffer());
+    for (size_t i = 0; i < at.borders[g].size(); ++i)
+      backend.copy(exec, slot.borders[g][i].second.buffer(), at.borders[g][i].second.buffer());
 }
 
 void Stepper::step_on_host(Slot& slot, Places& at) {
@@ -246,7 +254,9 @@ void Stepper::update(Exec& exec, const Places& at) {
     backend.add_scaled(exec, 2 * model_.spec.head.l2, p.value.buffer(), gradient(p));
   }
   backend.optimizer_step(exec, o_.rule, slots, {.iterations = iterations_.buffer(), .finite = finite, .learning_rate = at.rate.buffer()});
-  if (o_.scaling) backend.update_loss_scale(exec, {.scale = dloss_.buffer(), .counter = finite_steps_.buffer(), .growth_steps = o_.scaling->growth_steps}, finite);
+  if (o_.scaling)
+    backend.update_loss_scale(exec, {.scale = dloss_.buffer(), .counter = finite_steps_.buffer(), .growth_steps = o_.scaling->growth_steps},
+                              finite);
 }
 
 // The only place where the host waits for what the device computes.

@@ -16,11 +16,11 @@ struct StepInput {
 };
 
 struct StepResult {
-  double loss = 0;                    // Keras' loss: mean of class-weighted cross entropies + L2
-  std::vector<float> probabilities;   // [images, classes]
-  bool skipped = false;               // with a loss scale: a gradient was not finite, and nothing was changed but the scale
-  double loss_scale = 1;              // of the next step
-  std::string not_finite;             // the first tensor that was not finite, when LossScaling::give_up steps in a row were skipped
+  double loss = 0;                   // Keras' loss: mean of class-weighted cross entropies + L2
+  std::vector<float> probabilities;  // [images, classes]
+  bool skipped = false;              // with a loss scale: a gradient was not finite, and nothing was changed but the scale
+  double loss_scale = 1;             // of the next step
+  std::string not_finite;            // the first tensor that was not finite, when LossScaling::give_up steps in a row were skipped
 };
 
 struct StepperOptions {
@@ -48,9 +48,9 @@ class Stepper {
   StepResult step(double learning_rate);  // trains the batch that was prepared first
 
   BaseRunner& runner() { return runner_; }
-  int64_t iterations() const;                 // steps that were not skipped
+  int64_t iterations() const;                // steps that were not skipped
   std::optional<double> loss_scale() const;  // of the next step; none without scaling
-  int64_t recorded() const;                   // of how many sizes of batches the device has the step as a recording
+  int64_t recorded() const;                  // of how many sizes of batches the device has the step as a recording
 
   // For checkpoints: a name, and the tensor that must come back under it.
   std::vector<std::pair<std::string, Tensor>> state();
@@ -87,9 +87,9 @@ class Stepper {
   std::vector<int64_t> group_rows_;  // of the step at work
   Tape head_tape_;
   Tensor class_weights_, iterations_;
-  Tensor dloss_;                             // what backward begins with: 1, or the loss scale
-  Tensor finite_, finite_steps_;             // int32[1], with a loss scale: of this step, and how many such steps in a row
-  CrossEntropy out_;                         // of the step at work
+  Tensor dloss_;                                       // what backward begins with: 1, or the loss scale
+  Tensor finite_, finite_steps_;                       // int32[1], with a loss scale: of this step, and how many such steps in a row
+  CrossEntropy out_;                                   // of the step at work
   std::map<int64_t, std::unique_ptr<Places>> places_;  // by images in the batch
   int64_t skipped_in_a_row_ = 0;
   std::vector<std::pair<Param*, std::vector<Tensor>>> optimizer_state_;

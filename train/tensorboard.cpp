@@ -64,7 +64,8 @@ std::filesystem::path new_file(const std::filesystem::path& folder, double now) 
 }  // namespace
 
 TensorboardWriter::TensorboardWriter(const std::filesystem::path& folder, std::optional<int64_t> resume_at, Clock clock)
-    : clock_(clock ? std::move(clock) : seconds_since_1970), file_(new_file(folder, clock_())) {
+    : clock_(clock ? std::move(clock) : seconds_since_1970),
+      file_(new_file(folder, clock_())) {
   record(event(clock_(), 0, field(3, "brain.Event:2")));
   if (resume_at) record(event(clock_(), *resume_at, field(7, field(1, int64_t(1)))));  // SessionLog.START
 }

@@ -13,16 +13,21 @@ namespace {
 // What one thread works in: the warped image, channel by channel, and one row of source positions and of the four pixels around each.
 struct Workspace {
   Workspace(const AugmentShape& s, char* memory)
-      : planes(reinterpret_cast<float*>(memory)), x(planes + s.h * s.w * s.c), y(x + s.w), left(reinterpret_cast<int32_t*>(y + s.w)), top(left + s.w), offset(top + s.w) {
+      : planes(reinterpret_cast<float*>(memory)),
+        x(planes + s.h * s.w * s.c),
+        y(x + s.w),
+        left(reinterpret_cast<int32_t*>(y + s.w)),
+        top(left + s.w),
+        offset(top + s.w) {
     for (int i = 0; i < 4; ++i) four[i] = reinterpret_cast<uint32_t*>(offset + s.w) + i * s.w, tap[i] = reinterpret_cast<uint8_t*>(four[i]);
   }
   static int64_t bytes(const AugmentShape& s) { return (s.h * s.w * s.c * 4 + s.w * (5 * 4 + 4 * 4) + 63) / 64 * 64; }
-  float* planes;         // [c][h][w]
-  float *x, *y;          // [w]
-  int32_t *left, *top;   // [w]
-  int32_t* offset;       // [w]: of the upper left pixel, where it and its neighbours are all there
-  uint8_t* tap[4];       // [w]: upper left, upper right, lower left, lower right
-  uint32_t* four[4];     // [w], in their place: four bytes of three channels each, see blend_row_rgb()
+  float* planes;        // [c][h][w]
+  float *x, *y;         // [w]
+  int32_t *left, *top;  // [w]
+  int32_t* offset;      // [w]: of the upper left pixel, where it and its neighbours are all there
+  uint8_t* tap[4];      // [w]: upper left, upper right, lower left, lower right
+  uint32_t* four[4];    // [w], in their place: four bytes of three channels each, see blend_row_rgb()
 };
 
 // at → the source position of the fill mode, in [0, last]; for `constant` what is far outside comes near, so that it fits an integer.
@@ -33,7 +38,8 @@ void fold_into_image(FillMode fill, int64_t size, float* at, int64_t count) {
 #pragma omp simd
     for (int64_t i = 0; i < count; ++i) {
       const float v = at[i], low = v + 2 * length * std::trunc(-v / (2 * length)), high = v - 2 * length * std::trunc(v / (2 * length));
-      const float reflected_low = low < -length ? low + 2 * length : -low - 1, reflected_high = high >= length ? 2 * length - high - 1 : high;
+      const float reflected_low = low < -length ? low + 2 * length : -low - 1,
+                  reflected_high = high >= length ? 2 * length - high - 1 : high;
       at[i] = v < 0 ? reflected_low : v > last ? reflected_high : v;
     }
   }
@@ -65,7 +71,9 @@ struct Inside {
 
 // Along a row positions rise or fall, so that such pixels are neighbours.
 Inside find_inside(const AugmentShape& s, const Workspace& work) {
-  const auto inside = [&](int64_t i) { return work.x[i] >= 0 && work.x[i] <= float(s.w - 1) && work.y[i] >= 0 && work.y[i] <= float(s.h - 1); };
+  const auto inside = [&](int64_t i) {
+    return work.x[i] >= 0 && work.x[i] <= float(s.w - 1) && work.y[i] >= 0 && work.y[i] <= float(s.h - 1);
+  };
   Inside in{0, s.w};
   while (in.begin < in.end && !inside(in.begin)) ++in.begin;
   while (in.begin < in.end && !inside(in.end - 1)) --in.end;
@@ -250,7 +258,9 @@ void finish(const AugmentShape& s, const AugmentImage& by, const Preprocess& pre
   for (int64_t row = 0; row < s.h; ++row) {
     float* plane = work.planes + row * s.w;
     for (int64_t c = 0; c < s.c && adjusted; ++c) adjust(by, mean[c], plane + c * pixels, s.w);
-    const auto source = [&](int64_t c) { return plane + (s.c == 1 ? 0 : pre.bgr ? 2 - c : c) * pixels; };  // one channel is shown three times
+    const auto source = [&](int64_t c) {
+      return plane + (s.c == 1 ? 0 : pre.bgr ? 2 - c : c) * pixels;
+    };  // one channel is shown three times
     const float *v0 = source(0), *v1 = source(1), *v2 = source(2);
     T* to = y + row * s.w * 3;
 #pragma omp simd
@@ -264,7 +274,8 @@ void finish(const AugmentShape& s, const AugmentImage& by, const Preprocess& pre
 
 }  // namespace
 
-void CpuBackend::do_augment(Exec& e, const AugmentShape& s, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre, Buffer y) {
+void CpuBackend::do_augment(Exec& e, const AugmentShape& s, std::span<const AugmentImage> images, Buffer x, const Preprocess& pre,
+                            Buffer y) {
   REQUIRE_THAT(s.h * s.w * s.c < INT32_MAX, "augment: an image of ", s.h, "x", s.w);
   const int64_t size = s.h * s.w * s.c;
   const int parts = part_count(e, s.n, size);

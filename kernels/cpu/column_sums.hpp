@@ -69,7 +69,8 @@ class ColumnSums {
   [[gnu::always_inline]] void strip(int64_t row, int64_t last, int64_t c, Lanes lanes, double* to, Add&& add) const {
     WideSum sums[kWide][kSums];
     for (; row < last; ++row) unrolled<kWide>([&](auto i) PTRAIN_INLINE { add(row, c + i * kLanes, lanes, sums[i]); });
-    unrolled<kWide * kSums>([&](auto i) PTRAIN_INLINE { sums[i / kSums][i % kSums].add_to(to + i % kSums * c_ + c + i / kSums * kLanes, lanes); });
+    unrolled<kWide * kSums>([&](auto i)
+                                PTRAIN_INLINE { sums[i / kSums][i % kSums].add_to(to + i % kSums * c_ + c + i / kSums * kLanes, lanes); });
   }
 
   int64_t rows_, c_;

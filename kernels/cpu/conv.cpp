@@ -28,7 +28,9 @@ ConvDescs conv_descs(const OpKey& key, ConvTypes types) {
 namespace {
 
 dnnl::convolution_forward::primitive_desc forward_desc(CpuExec& exec, const ConvDescs& d) {
-  return {{dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(), exec.engine()};
+  return {{dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after},
+          user_scratchpad(),
+          exec.engine()};
 }
 
 std::unique_ptr<Operation> make_forward(CpuExec& exec, const OpKey& key) {
@@ -51,8 +53,9 @@ bool backward_filter_is_wrong(const OpKey& key) {  // an image narrower than the
 std::unique_ptr<Operation> make_backward_data(CpuExec& exec, const OpKey& key) {
   const DType in = backward_data_is_wrong(key) ? DType::float32 : key.type, out = result_type(key.how, key.type);
   const ConvDescs ours = conv_descs(key, {out, key.type, key.type}), d = conv_descs(key, {in == key.type ? out : in, in, in});
-  const dnnl::convolution_backward_data::primitive_desc pd({dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(),
-                                                           exec.engine(), forward_desc(exec, conv_descs(key, {in, in, in})));
+  const dnnl::convolution_backward_data::primitive_desc pd(
+      {dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(), exec.engine(),
+      forward_desc(exec, conv_descs(key, {in, in, in})));
   return std::make_unique<Operation>(exec, dnnl::convolution_backward_data(pd), pd.scratchpad_desc(),
                                      std::vector<Operand>{{DNNL_ARG_DIFF_DST, ours.y, pd.diff_dst_desc()},
                                                           {DNNL_ARG_WEIGHTS, ours.w, pd.weights_desc()},
@@ -62,12 +65,14 @@ std::unique_ptr<Operation> make_backward_data(CpuExec& exec, const OpKey& key) {
 std::unique_ptr<Operation> make_backward_filter(CpuExec& exec, const OpKey& key) {
   const DType in = backward_filter_is_wrong(key) ? DType::float32 : key.type, out = result_type(key.how, key.filter);
   const ConvDescs ours = conv_descs(key, {key.type, out, key.type}), d = conv_descs(key, {in, in == key.type ? out : in, in});
-  const dnnl::convolution_backward_weights::primitive_desc pd({dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after},
-                                                              user_scratchpad(), exec.engine(), forward_desc(exec, conv_descs(key, {in, in, in})));
-  return std::make_unique<Operation>(exec, dnnl::convolution_backward_weights(pd), pd.scratchpad_desc(),
-                                     std::vector<Operand>{{DNNL_ARG_SRC, ours.x, pd.src_desc()},
-                                                          {DNNL_ARG_DIFF_DST, ours.y, pd.diff_dst_desc()},
-                                                          {DNNL_ARG_DIFF_WEIGHTS, ours.w, pd.diff_weights_desc(), result_role(key.how, key.filter)}});
+  const dnnl::convolution_backward_weights::primitive_desc pd(
+      {dnnl::algorithm::convolution_direct, d.x, d.any_w, d.y, d.stride, d.before, d.after}, user_scratchpad(), exec.engine(),
+      forward_desc(exec, conv_descs(key, {in, in, in})));
+  return std::make_unique<Operation>(
+      exec, dnnl::convolution_backward_weights(pd), pd.scratchpad_desc(),
+      std::vector<Operand>{{DNNL_ARG_SRC, ours.x, pd.src_desc()},
+                           {DNNL_ARG_DIFF_DST, ours.y, pd.diff_dst_desc()},
+                           {DNNL_ARG_DIFF_WEIGHTS, ours.w, pd.diff_weights_desc(), result_role(key.how, key.filter)}});
 }
 
 // Which pixels make an image is of no meaning to a window of 1×1. oneDNN is fastest with the gradient of such a w when an image has about
@@ -95,11 +100,12 @@ void run(Exec& e, const OpKey& key, CpuExec::Maker make, Buffer a, Buffer b, Buf
 template <class Run>
 void by_best(ConvAlgorithms& algorithms, ConvUse use, const ConvShape& s, DType t, Accumulate how, Run&& run_by) {
   std::function<double(Algorithm)> seconds;
-  if (how == Accumulate::no) seconds = [&](Algorithm a) {
-    const auto start = std::chrono::steady_clock::now();
-    run_by(a);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
+  if (how == Accumulate::no)
+    seconds = [&](Algorithm a) {
+      const auto start = std::chrono::steady_clock::now();
+      run_by(a);
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    };
   run_by(algorithms.of(use, s, t, seconds));
 }
 
@@ -113,16 +119,24 @@ void CpuBackend::do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w
 }
 
 // In one pass where the convolution is our own; oneDNN's is followed by the batch norm (as its post-operations, scale and shift cost more).
-void CpuBackend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+void CpuBackend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias,
+                                    const NormInfer& t) {
   if (pointwise_fits(s, x.dtype)) {
     const FoldedNorm fold(norm, bias, t);
     auto* room = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * pointwise_weights_size(s)));
-    return pointwise(e, s, pack_pointwise(s, norm.act, w.as<const float>(), fold.scale.data(), fold.shift.data(), room), x.as<const float>(), nullptr, t.y.as<float>());
+    return pointwise(e, s, pack_pointwise(s, norm.act, w.as<const float>(), fold.scale.data(), fold.shift.data(), room),
+                     x.as<const float>(), nullptr, t.y.as<float>());
   }
   by_best(algorithms_, ConvUse::forward, s, x.dtype, Accumulate::no, [&](Algorithm a) {
     if (a == Algorithm::winograd) {
       const FoldedNorm fold(norm, bias, t);
-      winograd_forward(e, s, {.x = x.as<const float>(), .w = w.as<const float>(), .scale = fold.scale.data(), .bias = fold.shift.data(), .act = norm.act, .y = t.y.as<float>()});
+      winograd_forward(e, s,
+                       {.x = x.as<const float>(),
+                        .w = w.as<const float>(),
+                        .scale = fold.scale.data(),
+                        .bias = fold.shift.data(),
+                        .act = norm.act,
+                        .y = t.y.as<float>()});
     } else {
       run(e, conv_key(OpKind::forward, s, x, w), make_forward, x, w, t.y);
       finish_conv_norm(e, norm, bias, t);
@@ -133,7 +147,12 @@ void CpuBackend::do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape
 void CpuBackend::do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) {
   by_best(algorithms_, ConvUse::backward_data, s, dy.dtype, dx.how, [&](Algorithm a) {
     if (a == Algorithm::winograd)
-      winograd_forward(e, winograd_turned(s), {.x = dy.as<const float>(), .w = w.as<const float>(), .turned = true, .add = dx.how == Accumulate::yes, .y = dx.buffer.as<float>()});
+      winograd_forward(e, winograd_turned(s),
+                       {.x = dy.as<const float>(),
+                        .w = w.as<const float>(),
+                        .turned = true,
+                        .add = dx.how == Accumulate::yes,
+                        .y = dx.buffer.as<float>()});
     else run(e, conv_key(OpKind::backward_data, s, dy, w, dx.how), make_backward_data, dy, w, dx.buffer);
   });
 }

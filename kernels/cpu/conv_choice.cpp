@@ -24,7 +24,8 @@ bool winograd_pays(ConvUse use, const ConvShape& s) {
 const char* const kUses[] = {"forward", "backward_data", "backward_filter", "frozen"};
 
 std::string name_of(ConvUse use, const ConvShape& s) {
-  return concat(kUses[int(use)], " ", use == ConvUse::frozen ? 1 : s.n, "x", s.h, "x", s.w, "x", s.c, " to ", s.k, " pad ", s.pad_h, ",", s.pad_w, "+", s.more_h, ",", s.more_w);
+  return concat(kUses[int(use)], " ", use == ConvUse::frozen ? 1 : s.n, "x", s.h, "x", s.w, "x", s.c, " to ", s.k, " pad ", s.pad_h, ",",
+                s.pad_w, "+", s.more_h, ",", s.more_w);
 }
 
 }  // namespace
@@ -67,7 +68,8 @@ void ConvAlgorithms::recall(const std::vector<std::string>& lines) {
   for (const std::string& line : lines) {
     const size_t space = line.rfind(' ');
     const std::string how = space == std::string::npos ? "" : line.substr(space + 1);
-    if (how != "winograd" && how != "direct") fail(ErrorKind::usage, "a tuned convolution reads '… winograd' or '… direct', not '", line, "'");
+    if (how != "winograd" && how != "direct")
+      fail(ErrorKind::usage, "a tuned convolution reads '… winograd' or '… direct', not '", line, "'");
     tuned_[line.substr(0, space)] = how == "winograd" ? Algorithm::winograd : Algorithm::direct;
   }
 }

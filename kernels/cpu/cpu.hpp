@@ -40,7 +40,8 @@ class CpuBackend : public Backend {
   void do_depthwise_norm_infer(Exec&, const DepthwiseShape&, const NormShape&, Buffer x, Buffer w, Buffer bias, const NormInfer&) override;
 
   std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer w, Buffer scale, Buffer shift) override;
-  std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale, Buffer shift) override;
+  std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer w, Buffer scale,
+                                                         Buffer shift) override;
   void do_conv_bn_act(Exec&, const Fused<ConvShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override;
   void do_depthwise_bn_act(Exec&, const Fused<DepthwiseShape>&, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override;
   void do_inverted_residual(Exec&, const InvertedResidual&, Buffer x, Buffer residual, Buffer y) override;

@@ -28,21 +28,25 @@ std::unique_ptr<Operation> make_product(CpuExec& exec, const OpKey& key) {
       a = matrix(m, c, key.type), b = matrix(c, k, key.type), to = matrix(m, k, type);
   }
   const dnnl::matmul::primitive_desc pd({a, b, to}, user_scratchpad(), exec.engine());
-  return std::make_unique<Operation>(exec, dnnl::matmul(pd), pd.scratchpad_desc(),
-                                     std::vector<Operand>{{DNNL_ARG_SRC, a, a}, {DNNL_ARG_WEIGHTS, b, b}, {DNNL_ARG_DST, to, to, result_role(key.how, key.filter)}});
+  return std::make_unique<Operation>(
+      exec, dnnl::matmul(pd), pd.scratchpad_desc(),
+      std::vector<Operand>{{DNNL_ARG_SRC, a, a}, {DNNL_ARG_WEIGHTS, b, b}, {DNNL_ARG_DST, to, to, result_role(key.how, key.filter)}});
 }
 
 void product(Exec& e, OpKind kind, const DenseShape& s, Buffer a, Buffer b, Into to) {
   require_type(a.dtype);
   if (!to) return;
   CpuExec& exec = cpu_exec(e);
-  const OpKey key{.kind = kind, .type = a.dtype, .filter = to.buffer.dtype, .how = to.how, .shape = {.n = s.m, .h = 1, .w = 1, .c = s.c, .k = s.k}};
+  const OpKey key{
+      .kind = kind, .type = a.dtype, .filter = to.buffer.dtype, .how = to.how, .shape = {.n = s.m, .h = 1, .w = 1, .c = s.c, .k = s.k}};
   exec.operation(key, make_product).run(exec, {a.data, b.data, to.buffer.data});
 }
 
 }  // namespace
 
-void CpuBackend::do_dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) { product(e, OpKind::dense_forward, s, x, w, {y}); }
+void CpuBackend::do_dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) {
+  product(e, OpKind::dense_forward, s, x, w, {y});
+}
 
 void CpuBackend::do_dense_backward_data(Exec& e, const DenseShape& s, Buffer dy, Buffer w, Into dx) {
   product(e, OpKind::dense_backward_data, s, dy, w, dx);

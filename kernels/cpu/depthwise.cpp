@@ -26,10 +26,10 @@ struct Rows {
   const DepthwiseShape& s;
   const float *w, *b;
   Bounds bounds;
-  const T* image;     // of x
-  const T* residual;  // of the first row; null when there is none
-  T* y;               // the first row
-  int64_t top;        // the row of x that the first row of its window sees
+  const T* image;       // of x
+  const T* residual;    // of the first row; null when there is none
+  T* y;                 // the first row
+  int64_t top;          // the row of x that the first row of its window sees
   int64_t x_first = 0;  // the row that lies at `image`
 };
 
@@ -133,13 +133,21 @@ bool depthwise_is_fast(const DepthwiseShape& s) { return s.r == 3 && s.s == 3 &&
 void depthwise_strip(const PackedDepthwise& packed, Act act, int64_t first, int64_t last, const float* x, int64_t x_first, float* y) {
   const DepthwiseShape& s = packed.shape;
   for (int64_t p = first; p < last;) {
-    const Rows<float> rows{.s = s, .w = packed.weights(), .b = packed.bias(), .bounds = Bounds(act), .image = x, .residual = nullptr,
-                           .y = y + (p - first) * s.q() * s.c, .top = p * s.stride - s.pad_h, .x_first = x_first};
+    const Rows<float> rows{.s = s,
+                           .w = packed.weights(),
+                           .b = packed.bias(),
+                           .bounds = Bounds(act),
+                           .image = x,
+                           .residual = nullptr,
+                           .y = y + (p - first) * s.q() * s.c,
+                           .top = p * s.stride - s.pad_h,
+                           .x_first = x_first};
     p += some_rows(rows, p + 1 < last);
   }
 }
 
-std::shared_ptr<const PackedWeights> CpuBackend::do_pack_depthwise(Exec&, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale, Buffer shift) {
+std::shared_ptr<const PackedWeights> CpuBackend::do_pack_depthwise(Exec&, const Fused<DepthwiseShape>& f, Buffer w, Buffer scale,
+                                                                   Buffer shift) {
   DepthwiseShape shape = f.conv;
   shape.n = 1;
   const auto packed = std::make_shared<PackedDepthwise>(shape, w.dtype);
@@ -154,9 +162,17 @@ void CpuBackend::do_depthwise_bn_act(Exec& e, const Fused<DepthwiseShape>& f, Bu
   const auto* packed = dynamic_cast<const PackedDepthwise*>(&w);
   DepthwiseShape one = f.conv;
   one.n = 1;
-  REQUIRE_THAT(packed && packed->shape == one && packed->type == x.dtype, "depthwise_bn_act: the weights were packed for another convolution, type or device");
+  REQUIRE_THAT(packed && packed->shape == one && packed->type == x.dtype,
+               "depthwise_bn_act: the weights were packed for another convolution, type or device");
   float* sums = static_cast<float*>(e.scratch(int64_t(sizeof(float)) * e.threads() * one.c));
-  depthwise_rows(e, f.conv, {.x = x, .w = packed->weights(), .bias = packed->bias(), .act = f.act, .residual = f.residual ? residual : Buffer{}, .y = y, .sums = sums});
+  depthwise_rows(e, f.conv,
+                 {.x = x,
+                  .w = packed->weights(),
+                  .bias = packed->bias(),
+                  .act = f.act,
+                  .residual = f.residual ? residual : Buffer{},
+                  .y = y,
+                  .sums = sums});
 }
 
 void depthwise_rows(Exec& e, const DepthwiseShape& s, const DepthwiseCall& call) {
@@ -176,7 +192,8 @@ void depthwise_rows(Exec& e, const DepthwiseShape& s, const DepthwiseCall& call)
                            .top = p * s.stride - s.pad_h};
         if (call.from_memory)
           for (int64_t ahead = 0; ahead < 2; ++ahead) {
-            prefetch_row(call.x.data, i / p_count * s.h + std::max<int64_t>(0, p * s.stride - s.pad_h + s.r + 1 + ahead), s.n * s.h, s.w * s.c * int64_t(sizeof(T)));
+            prefetch_row(call.x.data, i / p_count * s.h + std::max<int64_t>(0, p * s.stride - s.pad_h + s.r + 1 + ahead), s.n * s.h,
+                         s.w * s.c * int64_t(sizeof(T)));
             prefetch_row(call.y.data, i + 2 + ahead, s.n * p_count, row_size * int64_t(sizeof(T)));
           }
         if (fast) count = some_rows(rows, p + 1 < p_count && i + 1 < part.end);

@@ -8,12 +8,12 @@ namespace ptrain::cpu {
 
 struct DepthwiseCall {
   Buffer x;
-  const float* w;         // [r, s, c]
-  const float* bias;      // [c]
+  const float* w;     // [r, s, c]
+  const float* bias;  // [c]
   Act act = Act::none;
-  Buffer residual = {};   // like y, may be y; none unless given
+  Buffer residual = {};  // like y, may be y; none unless given
   Buffer y;
-  float* sums;            // working memory: c floats for each thread of the Exec
+  float* sums;               // working memory: c floats for each thread of the Exec
   bool from_memory = false;  // x comes from far away: its next rows are asked for in time
 };
 

@@ -9,11 +9,13 @@ namespace {
 
 // Working memory: w in float32, times a scale[c] if there is one, turned by 180° for the gradient of x; a row of zeros as bias; sums.
 struct Scratch {
-  Scratch(Exec& e, const DepthwiseShape& s, Buffer from, bool turned, const float* scale = nullptr) : w(static_cast<float*>(e.scratch(int64_t(sizeof(float)) * (s.r * s.s + 1 + e.threads()) * s.c))) {
+  Scratch(Exec& e, const DepthwiseShape& s, Buffer from, bool turned, const float* scale = nullptr)
+      : w(static_cast<float*>(e.scratch(int64_t(sizeof(float)) * (s.r * s.s + 1 + e.threads()) * s.c))) {
     const int64_t taps = s.r * s.s;
     with_type(from.dtype, [&]<class T>(T) {
       for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t c = 0; c < s.c; ++c) w[(turned ? taps - 1 - tap : tap) * s.c + c] = float(from.as<const T>()[tap * s.c + c]) * (scale ? scale[c] : 1.f);
+        for (int64_t c = 0; c < s.c; ++c)
+          w[(turned ? taps - 1 - tap : tap) * s.c + c] = float(from.as<const T>()[tap * s.c + c]) * (scale ? scale[c] : 1.f);
     });
     zeros = w + taps * s.c;
     std::fill_n(zeros, s.c, 0.f);
@@ -24,7 +26,8 @@ struct Scratch {
 
 // With stride 1 the gradient of x is a depthwise convolution of dy with the window turned. This is its shape.
 DepthwiseShape turned_shape(const DepthwiseShape& s) {
-  DepthwiseShape t{.n = s.n, .h = s.p(), .w = s.q(), .c = s.c, .r = s.r, .s = s.s, .stride = 1, .pad_h = s.r - 1 - s.pad_h, .pad_w = s.s - 1 - s.pad_w};
+  DepthwiseShape t{
+      .n = s.n, .h = s.p(), .w = s.q(), .c = s.c, .r = s.r, .s = s.s, .stride = 1, .pad_h = s.r - 1 - s.pad_h, .pad_w = s.s - 1 - s.pad_w};
   t.more_h = s.h - t.p(), t.more_w = s.w - t.q();
   return t;
 }
@@ -148,16 +151,26 @@ void CpuBackend::do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x
   depthwise_rows(e, s, {.x = x, .w = scratch.w, .bias = scratch.zeros, .y = y, .sums = scratch.sums, .from_memory = true});
 }
 
-void CpuBackend::do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias, const NormInfer& t) {
+void CpuBackend::do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer bias,
+                                         const NormInfer& t) {
   const FoldedNorm fold(norm, bias, t);
   const Scratch scratch(e, s, w, false, fold.scale.data());
-  depthwise_rows(e, s, {.x = x, .w = scratch.w, .bias = fold.shift.data(), .act = norm.act, .y = t.y, .sums = scratch.sums, .from_memory = true});
+  depthwise_rows(e, s,
+                 {.x = x, .w = scratch.w, .bias = fold.shift.data(), .act = norm.act, .y = t.y, .sums = scratch.sums, .from_memory = true});
 }
 
 void CpuBackend::do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) {
   const bool add = dx.how == Accumulate::yes;
   const Scratch scratch(e, s, w, s.stride == 1);
-  if (s.stride == 1) return depthwise_rows(e, turned_shape(s), {.x = dy, .w = scratch.w, .bias = scratch.zeros, .residual = add ? dx.buffer : Buffer{}, .y = dx.buffer, .sums = scratch.sums, .from_memory = true});
+  if (s.stride == 1)
+    return depthwise_rows(e, turned_shape(s),
+                          {.x = dy,
+                           .w = scratch.w,
+                           .bias = scratch.zeros,
+                           .residual = add ? dx.buffer : Buffer{},
+                           .y = dx.buffer,
+                           .sums = scratch.sums,
+                           .from_memory = true});
   with_type(dy.dtype, [&]<class T>(T) { gradient_of_x(e, s, dy.as<const T>(), scratch.w, dx.buffer.as<T>(), add); });
 }
 
@@ -182,7 +195,8 @@ void CpuBackend::do_depthwise_backward_filter(Exec& e, const DepthwiseShape& s, 
           prefetch_row(x.data, i / p_count * s.h + std::max<int64_t>(0, top + s.r + ahead), s.n * s.h, s.w * s.c * int64_t(sizeof(T)));
         prefetch_row(dy.data, i + 1, s.n * p_count, row_size * int64_t(sizeof(T)));
         if (!fast) filter_row_any(s, image, row, top, sums.of_image());
-        else if (s.stride == 1) filter_blocks<1, 7>(s, image, row, top, q, sums.of_image()), filter_blocks<1, 1>(s, image, row, top, q, sums.of_image());
+        else if (s.stride == 1)
+          filter_blocks<1, 7>(s, image, row, top, q, sums.of_image()), filter_blocks<1, 1>(s, image, row, top, q, sums.of_image());
         else filter_blocks<2, 7>(s, image, row, top, q, sums.of_image()), filter_blocks<2, 1>(s, image, row, top, q, sums.of_image());
         if (p + 1 == p_count || i + 1 == part.end) sums.end_image();
       }

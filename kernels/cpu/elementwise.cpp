@@ -75,7 +75,8 @@ void CpuBackend::do_add_act(Exec& e, Act act, Buffer a, Buffer b, Buffer y) {
   with_type(a.dtype, [&]<class T>(T) {
     with_act(act, [&]<class A>(A) {
       parallel(e, a.size, 1, [u = a.as<const T>(), v = b.as<const T>(), to = y.as<T>()](Part part) {
-        over_lanes(part.begin, part.end, [&](int64_t i, auto lanes) { store(to + i, activate<A>(load(u + i, lanes) + load(v + i, lanes)), lanes); });
+        over_lanes(part.begin, part.end,
+                   [&](int64_t i, auto lanes) { store(to + i, activate<A>(load(u + i, lanes) + load(v + i, lanes)), lanes); });
       });
     });
   });

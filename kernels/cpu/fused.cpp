@@ -28,7 +28,9 @@ struct PackedConv final : PackedWeights {
 
 // Transformed weights with the scale in them, then the shift.
 struct PackedWinograd final : PackedWeights {
-  explicit PackedWinograd(const Fused<ConvShape>& f) : key(f), data(int64_t(sizeof(float)) * (winograd_weights_size(f.conv) + f.conv.k)) { key.conv.n = 1; }
+  explicit PackedWinograd(const Fused<ConvShape>& f) : key(f), data(int64_t(sizeof(float)) * (winograd_weights_size(f.conv) + f.conv.k)) {
+    key.conv.n = 1;
+  }
   float* weights() const { return static_cast<float*>(data.data()); }
   float* bias() const { return weights() + winograd_weights_size(key.conv); }
   Fused<ConvShape> key;
@@ -53,7 +55,8 @@ std::unique_ptr<Operation> make_fused(CpuExec& exec, const OpKey& key) {
   dnnl::primitive_attr attr = user_scratchpad();
   attr.set_post_ops(after);
   const dnnl::convolution_forward::primitive_desc pd(
-      {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x, d.any_w, bias, d.y, d.stride, d.before, d.after}, attr, exec.engine());
+      {dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, d.x, d.any_w, bias, d.y, d.stride, d.before, d.after}, attr,
+      exec.engine());
   return std::make_unique<Operation>(exec, dnnl::convolution_forward(pd), pd.scratchpad_desc(),
                                      std::vector<Operand>{{DNNL_ARG_SRC, d.x, pd.src_desc()},
                                                           {DNNL_ARG_WEIGHTS, pd.weights_desc(), pd.weights_desc()},
@@ -95,7 +98,8 @@ void run_direct(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedConv& 
     Operation& op = exec.operation(key, make_fused);
     for (int64_t i = part.begin; i < part.end; ++i) {
       const Buffer to = y.slice(i * y_size, y_size);
-      if (f.residual && residual.data != y.data) std::copy_n(residual.slice(i * y_size, y_size).as<const char>(), to.bytes(), to.as<char>());
+      if (f.residual && residual.data != y.data)
+        std::copy_n(residual.slice(i * y_size, y_size).as<const char>(), to.bytes(), to.as<char>());
       op.run(exec, {x.slice(i * x_size, x_size).data, packed.weights, packed.bias, to.data});
     }
   });
@@ -104,13 +108,20 @@ void run_direct(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedConv& 
 void run_winograd(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWinograd& packed, Buffer residual, Buffer y) {
   Fused<ConvShape> one = f;
   one.conv.n = 1;
-  REQUIRE_THAT(packed.key.conv == one.conv && packed.key.act == f.act && x.dtype == DType::float32, "conv_bn_act: the weights were packed for another convolution or type");
-  winograd_forward(e, f.conv, {.x = x.as<const float>(), .u = packed.weights(), .bias = packed.bias(), .residual = f.residual ? residual.as<const float>() : nullptr, .act = f.act,
-                               .y = y.as<float>()});
+  REQUIRE_THAT(packed.key.conv == one.conv && packed.key.act == f.act && x.dtype == DType::float32,
+               "conv_bn_act: the weights were packed for another convolution or type");
+  winograd_forward(e, f.conv,
+                   {.x = x.as<const float>(),
+                    .u = packed.weights(),
+                    .bias = packed.bias(),
+                    .residual = f.residual ? residual.as<const float>() : nullptr,
+                    .act = f.act,
+                    .y = y.as<float>()});
 }
 
 void run_pointwise(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedPointwise& packed, Buffer residual, Buffer y) {
-  REQUIRE_THAT(pointwise_fits(f.conv, x.dtype) && packed.weights.are_of(f), "conv_bn_act: the weights were packed for another convolution or type");
+  REQUIRE_THAT(pointwise_fits(f.conv, x.dtype) && packed.weights.are_of(f),
+               "conv_bn_act: the weights were packed for another convolution or type");
   pointwise(e, f.conv, packed.weights, x.as<const float>(), f.residual ? residual.as<const float>() : nullptr, y.as<float>());
 }
 
@@ -132,7 +143,8 @@ double time_fused(CpuExec& exec, const Fused<ConvShape>& f, DType type, const Pa
 
 std::shared_ptr<const PackedWeights> CpuBackend::do_pack_conv(Exec& e, const Fused<ConvShape>& f, Buffer w, Buffer scale, Buffer shift) {
   require_type(w.dtype);
-  if (pointwise_fits(f.conv, w.dtype)) return std::make_shared<PackedPointwise>(f, w.as<const float>(), scale.as<const float>(), shift.as<const float>());
+  if (pointwise_fits(f.conv, w.dtype))
+    return std::make_shared<PackedPointwise>(f, w.as<const float>(), scale.as<const float>(), shift.as<const float>());
   CpuExec& exec = cpu_exec(e).worker(0);
   std::shared_ptr<const PackedWeights> packed[2];
   const auto pack = [&](Algorithm a) -> std::shared_ptr<const PackedWeights>& {

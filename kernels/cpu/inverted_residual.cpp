@@ -59,7 +59,8 @@ void CpuBackend::do_inverted_residual(Exec& e, const InvertedResidual& r, Buffer
   const auto* project = dynamic_cast<const PackedPointwise*>(r.project.weights);
   const DepthwiseShape& s = r.depthwise.conv;
   const bool whole_images = s.n >= e.threads();  // else threads share an image, layer by layer
-  if ((r.expand.weights && !expand) || !depthwise || !project || !depthwise_is_fast(s) || !whole_images) return Backend::do_inverted_residual(e, r, x, residual, y);
+  if ((r.expand.weights && !expand) || !depthwise || !project || !depthwise_is_fast(s) || !whole_images)
+    return Backend::do_inverted_residual(e, r, x, residual, y);
 
   DepthwiseShape one = s;
   one.n = 1;
@@ -71,7 +72,8 @@ void CpuBackend::do_inverted_residual(Exec& e, const InvertedResidual& r, Buffer
     float* wide = expand ? r.wide.as<float>() + part.begin * wide_size : nullptr;
     float* deep = r.deep.as<float>() + part.begin * deep_size;
     for (int64_t i = part.begin; i < part.end; ++i)
-      strips.run(x.as<const float>() + i * x_size, wide, deep, r.project.f.residual ? residual.as<const float>() + i * y_size : nullptr, y.as<float>() + i * y_size);
+      strips.run(x.as<const float>() + i * x_size, wide, deep, r.project.f.residual ? residual.as<const float>() + i * y_size : nullptr,
+                 y.as<float>() + i * y_size);
   });
 }
 

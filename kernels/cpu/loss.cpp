@@ -33,11 +33,13 @@ void put_total(const Into& to, double v) {
 
 void CpuBackend::do_softmax(Exec&, SoftmaxShape s, Buffer logits, Buffer p) {
   with_type(logits.dtype, [&]<class T>(T) {
-    for (int64_t row = 0; row < s.rows; ++row) softmax_row(logits.as<const T>() + row * s.classes, s.classes, p.as<float>() + row * s.classes);
+    for (int64_t row = 0; row < s.rows; ++row)
+      softmax_row(logits.as<const T>() + row * s.classes, s.classes, p.as<float>() + row * s.classes);
   });
 }
 
-void CpuBackend::do_softmax_cross_entropy_forward(Exec&, SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p, Buffer losses, Into loss) {
+void CpuBackend::do_softmax_cross_entropy_forward(Exec&, SoftmaxShape s, Buffer logits, Buffer labels, Buffer class_weights, Buffer p,
+                                                  Buffer losses, Into loss) {
   with_type(logits.dtype, [&]<class T>(T) {
     double total = 0;
     for (int64_t row = 0; row < s.rows; ++row) {
@@ -52,7 +54,8 @@ void CpuBackend::do_softmax_cross_entropy_forward(Exec&, SoftmaxShape s, Buffer 
   });
 }
 
-void CpuBackend::do_softmax_cross_entropy_backward(Exec&, SoftmaxShape s, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss, Into dlogits) {
+void CpuBackend::do_softmax_cross_entropy_backward(Exec&, SoftmaxShape s, Buffer p, Buffer labels, Buffer class_weights, Buffer dloss,
+                                                   Into dlogits) {
   with_type(dlogits.buffer.dtype, [&]<class T>(T) {
     with_flag(dlogits.how == Accumulate::yes, [&]<class Add>(Add) {
       for (int64_t row = 0; row < s.rows; ++row) {

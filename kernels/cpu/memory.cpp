@@ -50,8 +50,9 @@ MemoryInfo group_limits() {
     const std::string root = unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     for (std::string group = line.substr(second + 1);; group.resize(group.rfind('/'))) {
       if (group == "/") group.clear();
-      const MemoryInfo here = unified ? group_memory(root + group, "/memory.max", "/memory.current", "inactive_file")
-                                      : group_memory(root + group, "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file");
+      const MemoryInfo here = unified
+                                  ? group_memory(root + group, "/memory.max", "/memory.current", "inactive_file")
+                                  : group_memory(root + group, "/memory.limit_in_bytes", "/memory.usage_in_bytes", "total_inactive_file");
       least = {std::min(least.total, here.total), std::min(least.free, here.free)};
       if (group.find('/') == std::string::npos) break;
     }

@@ -35,7 +35,12 @@ float gamma_at(Buffer gamma, int64_t c) { return gamma ? gamma.as<const float>()
 template <class T>
 struct Gradients {
   Gradients(const NormShape& s, const NormBackward& t, Affine a = {})
-      : c(s.c), x(t.x ? t.x.as<const T>() : nullptr), dy(t.dy.as<const T>()), y(t.y ? t.y.as<const T>() : nullptr), dx(t.dx ? t.dx.buffer.as<T>() : nullptr), affine(a) {}
+      : c(s.c),
+        x(t.x ? t.x.as<const T>() : nullptr),
+        dy(t.dy.as<const T>()),
+        y(t.y ? t.y.as<const T>() : nullptr),
+        dx(t.dx ? t.dx.buffer.as<T>() : nullptr),
+        affine(a) {}
   // The gradient before the activation, of channels [at, at + lanes) of a row.
   template <class A, class Lanes>
   [[gnu::always_inline]] Vec dz(int64_t row, int64_t at, Lanes lanes) const {
@@ -107,7 +112,7 @@ void CpuBackend::do_norm_train_backward(Exec& e, const NormShape& s, const NormB
   with_types(s, t, [&]<class T, class A, class Add>(T, A, Add) {
     const float *mean = t.mean.as<const float>(), *inv_std = t.inv_std.as<const float>();
     ColumnSums<2> totals(e, s.rows, s.c, 3 * s.c);
-    float *a = totals.extra(), *b = a + s.c, *k = b + s.c;  // dx = a · dz − b − k · (x − mean)
+    float *a = totals.extra(), *b = a + s.c, *k = b + s.c;                       // dx = a · dz − b − k · (x − mean)
     for (int64_t c = 0; c < s.c; ++c) a[c] = gamma_at(t.gamma, c) * inv_std[c];  // also the scale of the forward pass
     const Gradients<T> g(s, t, {mean, a, t.beta ? t.beta.as<const float>() : nullptr});
     const double* sums = totals.over_rows([&](int64_t row, int64_t c, auto lanes, WideSum* sum) PTRAIN_INLINE {
@@ -127,7 +132,8 @@ void CpuBackend::do_norm_train_backward(Exec& e, const NormShape& s, const NormB
       for (int64_t row = part.begin; row < part.end; ++row)
         over_lanes(0, s.c, [&](int64_t c, auto lanes) PTRAIN_INLINE {
           T* to = g.dx + row * s.c + c;
-          Vec v = load(a + c, lanes) * g.template dz<A>(row, c, lanes) - load(b + c, lanes) - load(k + c, lanes) * (load(g.x + row * s.c + c, lanes) - load(mean + c, lanes));
+          Vec v = load(a + c, lanes) * g.template dz<A>(row, c, lanes) - load(b + c, lanes) -
+                  load(k + c, lanes) * (load(g.x + row * s.c + c, lanes) - load(mean + c, lanes));
           if constexpr (Add::value) v += load(to, lanes);
           store(to, v, lanes);
         });

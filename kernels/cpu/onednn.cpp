@@ -64,7 +64,8 @@ int64_t Operation::reserve(const dnnl::memory::desc& desc) {
 }
 
 Operation::Operation(CpuExec& exec, dnnl::primitive primitive, const dnnl::memory::desc& scratchpad, const std::vector<Operand>& operands)
-    : primitive_(std::move(primitive)), scratchpad_(scratchpad, exec.engine(), nullptr) {
+    : primitive_(std::move(primitive)),
+      scratchpad_(scratchpad, exec.engine(), nullptr) {
   for (const Operand& o : operands) {
     Slot slot{.operand = o, .ours = {o.ours, exec.engine(), nullptr}, .theirs = {o.theirs, exec.engine(), nullptr}, .reorder = {}};
     if (o.theirs != o.ours) {
@@ -111,7 +112,8 @@ void Operation::run(CpuExec& exec, std::initializer_list<Address> addresses) {
   explain(exec, "running a primitive", [&] {
     constexpr int kMost = 8;
     dnnl_exec_arg_t args[kMost];
-    REQUIRE_THAT(addresses.size() == slots_.size() && addresses.size() < kMost, "an Operation of ", slots_.size(), " operands got ", addresses.size());
+    REQUIRE_THAT(addresses.size() == slots_.size() && addresses.size() < kMost, "an Operation of ", slots_.size(), " operands got ",
+                 addresses.size());
     char* scratch = static_cast<char*>(exec.scratch(scratch_bytes_));
     int count = 0;
     for (const Address& a : addresses) {

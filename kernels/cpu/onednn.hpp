@@ -114,7 +114,8 @@ decltype(auto) explain(const Exec& exec, const char* what, F&& f) {
   try {
     return f();
   } catch (const dnnl::error& e) {
-    fail(e.status == dnnl_out_of_memory ? ErrorKind::device : ErrorKind::failed, "oneDNN: ", what, exec.label.empty() ? "" : " in ", exec.label, ": ", e.what());
+    fail(e.status == dnnl_out_of_memory ? ErrorKind::device : ErrorKind::failed, "oneDNN: ", what, exec.label.empty() ? "" : " in ",
+         exec.label, ": ", e.what());
   }
 }
 

@@ -23,8 +23,8 @@ V load_as(const float* p) {
 }
 
 struct Call {
-  int64_t c, k;      // row lengths of x and y
-  const float* w;    // of the panel
+  int64_t c, k;    // row lengths of x and y
+  const float* w;  // of the panel
   const float* bias;
   Act act;
 };
@@ -41,7 +41,8 @@ void finish(const Call& call, V v, const float* residual, float* y) {
 // y[r, 0 … kWidth) = act(bias + Σ_c x[r, c] · w[c, ·] [+ residual]) for kRows pixels.
 // Layout : x, residual, y: rows of c and k floats; w: [c, kWidth].
 // Thread : kRows × kWidth sums in registers; a number of x is broadcast once and used for the whole width.
-// Memory : kWidth floats of w from the nearest caches for 2·kRows·kWidth operations: bound by arithmetic, 96 to 99 % of the peak from c = 128 on.
+// Memory : kWidth floats of w from the nearest caches for 2·kRows·kWidth operations: bound by arithmetic, 96 to 99 % of the peak from
+//          c = 128 on.
 // Exact  : float32, in the order of c, with fused multiply-adds where the processor has them.
 template <int kRows, int kWidth>
 void block(const Call& call, const float* x, const float* residual, float* y) {
@@ -65,7 +66,8 @@ void block(const Call& call, const float* x, const float* residual, float* y) {
   }
   unrolled<kRows>([&](auto r) PTRAIN_INLINE {
     const float* from = residual ? residual + r * call.k : nullptr;
-    unrolled<kVecs>([&](auto i) PTRAIN_INLINE { finish(call, sum[r][i], from ? from + i * kLanes : nullptr, y + r * call.k + i * kLanes); });
+    unrolled<kVecs>([&](auto i)
+                        PTRAIN_INLINE { finish(call, sum[r][i], from ? from + i * kLanes : nullptr, y + r * call.k + i * kLanes); });
     if constexpr (kHalf) finish(call, half[r], from ? from + kVecs * kLanes : nullptr, y + r * call.k + kVecs * kLanes);
   });
 }
@@ -76,7 +78,8 @@ void panel(const Call& call, int64_t pixels, const float* x, const float* residu
   using Rows = void (*)(const Call&, const float*, const float*, float*);
   static constexpr auto blocks = []<int... I>(std::integer_sequence<int, I...>) {
     return std::array<Rows, sizeof...(I)>{block<I + 1, kWidth>...};
-  }(std::make_integer_sequence<int, kMostRows>{});
+  }
+  (std::make_integer_sequence<int, kMostRows>{});
   const int64_t parts = (pixels + kMostRows - 1) / kMostRows;
   for (int64_t i = 0; i < parts; ++i) {
     const int64_t from = pixels * i / parts, to = pixels * (i + 1) / parts;
@@ -86,9 +89,7 @@ void panel(const Call& call, int64_t pixels, const float* x, const float* residu
 
 }  // namespace
 
-bool pointwise_fits(const ConvShape& s, DType t) {
-  return kWideVectors && t == DType::float32 && is_pixelwise(s) && s.k % 8 == 0;
-}
+bool pointwise_fits(const ConvShape& s, DType t) { return kWideVectors && t == DType::float32 && is_pixelwise(s) && s.k % 8 == 0; }
 
 PointwiseWeights pack_pointwise(const ConvShape& s, Act act, const float* w, const float* scale, const float* shift, float* room) {
   float* to = room;
@@ -109,7 +110,9 @@ void pointwise(const PointwiseWeights& p, int64_t pixels, const float* x, const 
     for (int64_t at = 0, width = 0; at < p.k; at += width) {
       width = panel_width(p.k - at);
       const Call call{p.c, p.k, p.panels + at * p.c, p.shift + at, p.act};
-      const auto run = [&](auto panel) { panel(call, count, x + first * p.c, residual ? residual + first * p.k + at : nullptr, y + first * p.k + at); };
+      const auto run = [&](auto panel) {
+        panel(call, count, x + first * p.c, residual ? residual + first * p.k + at : nullptr, y + first * p.k + at);
+      };
       switch (width) {  // sums for 24 to 28 registers of the 32
         case 64: run(panel<64, 6>); break;
         case 48: run(panel<48, 8>); break;

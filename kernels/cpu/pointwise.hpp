@@ -27,13 +27,14 @@ PointwiseWeights pack_pointwise(const ConvShape&, Act, const float* w, const flo
 // Those of a frozen convolution.
 struct PackedPointwise final : PackedWeights {
   PackedPointwise(const Fused<ConvShape>& f, const float* w, const float* scale, const float* shift)
-      : data(int64_t(sizeof(float)) * pointwise_weights_size(f.conv)), weights(pack_pointwise(f.conv, f.act, w, scale, shift, static_cast<float*>(data.data()))) {}
+      : data(int64_t(sizeof(float)) * pointwise_weights_size(f.conv)),
+        weights(pack_pointwise(f.conv, f.act, w, scale, shift, static_cast<float*>(data.data()))) {}
   Block data;
   PointwiseWeights weights;
 };
 
-// y[i] = act(x[i]·w + shift [+ residual[i]]) for `pixels` rows of x [·, c]; residual may be null, or y. A pixel's result depends on that pixel
-// alone, so whoever calls may split them as he likes.
+// y[i] = act(x[i]·w + shift [+ residual[i]]) for `pixels` rows of x [·, c]; residual may be null, or y. A pixel's result depends on that
+// pixel alone, so whoever calls may split them as he likes.
 void pointwise(const PointwiseWeights&, int64_t pixels, const float* x, const float* residual, float* y);
 // The same for all pixels of a batch, on the threads of the Exec.
 void pointwise(Exec&, const ConvShape&, const PointwiseWeights&, const float* x, const float* residual, float* y);

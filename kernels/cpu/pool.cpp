@@ -63,7 +63,9 @@ void pool_forward(const Exec& e, const PoolShape& s, Buffer x, Buffer y, Combine
 }
 
 // Where in the window of output (p, q) the input (h, w) lies, row by row.
-int64_t place_of(const PoolShape& s, int64_t p, int64_t q, int64_t h, int64_t w) { return (h - p * s.stride + s.pad) * s.window + w - q * s.stride + s.pad; }
+int64_t place_of(const PoolShape& s, int64_t p, int64_t q, int64_t h, int64_t w) {
+  return (h - p * s.stride + s.pad) * s.window + w - q * s.stride + s.pad;
+}
 
 float* sums_of(Exec& e, const PoolShape& s) { return static_cast<float*>(e.scratch(int64_t(sizeof(float)) * e.threads() * s.c)); }
 
@@ -71,7 +73,9 @@ float* sums_of(Exec& e, const PoolShape& s) { return static_cast<float*>(e.scrat
 
 // y = max of the window; padding is −∞. For backward also where it is found first, carried along in a register beside it.
 void CpuBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act x_act) {
-  if (!argmax) return pool_forward(e, s, x, y, [](Vec most, Vec v) { return (v > most) | (v != v) ? v : most; }, [](Vec most, int64_t) { return most; });
+  if (!argmax)
+    return pool_forward(
+        e, s, x, y, [](Vec most, Vec v) { return (v > most) | (v != v) ? v : most; }, [](Vec most, int64_t) { return most; });
   with_type(x.dtype, [&]<class T>(T) {
     with_act(x_act, [&]<class A>(A) {
       for_pixels(e, s, s.p(), s.q(), nullptr, [&](const Pixel& out) {
@@ -100,7 +104,8 @@ void CpuBackend::do_max_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buff
 
 // y = mean of the window; padding is left out of it.
 void CpuBackend::do_avg_pool_forward(Exec& e, const PoolShape& s, Buffer x, Buffer y) {
-  pool_forward(e, s, x, y, [](Vec sum, Vec v) { return sum + v; }, [](Vec sum, int64_t count) { return sum / float(count); });
+  pool_forward(
+      e, s, x, y, [](Vec sum, Vec v) { return sum + v; }, [](Vec sum, int64_t count) { return sum / float(count); });
 }
 
 // Every input gathers from the windows that cover it. No two threads write one value, and a sum over overlapping windows is rounded once.

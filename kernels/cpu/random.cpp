@@ -26,7 +26,8 @@ void CpuBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer sam
           const T* from = x.as<const T>() + row * s.c;
           T* to = y.buffer.as<T>() + row * s.c;
           const auto sample = uint32_t(samples.as<const int32_t>()[row]);
-          for_units(s.seed, Purpose::dropout, s.layer, epoch, sample, 0, s.c, [&](int64_t c, float u) { put<Add::value>(to[c], u < s.rate ? 0.f : float(from[c]) * factor); });
+          for_units(s.seed, Purpose::dropout, s.layer, epoch, sample, 0, s.c,
+                    [&](int64_t c, float u) { put<Add::value>(to[c], u < s.rate ? 0.f : float(from[c]) * factor); });
         }
       });
     });
@@ -36,7 +37,8 @@ void CpuBackend::do_dropout(Exec& e, const DropoutShape& s, Buffer x, Buffer sam
 void CpuBackend::do_random_uniform(Exec& e, uint64_t seed, uint32_t layer, double low, double high, Buffer y) {
   with_type(y.dtype, [&]<class T>(T) {
     parallel(e, y.size, 8, [&, to = y.as<T>()](Part part) {
-      for_units(seed, Purpose::initial_weights, layer, 0, 0, part.begin, part.end, [&](int64_t i, float u) { to[i] = T(float(low + (high - low) * double(u))); });
+      for_units(seed, Purpose::initial_weights, layer, 0, 0, part.begin, part.end,
+                [&](int64_t i, float u) { to[i] = T(float(low + (high - low) * double(u))); });
     });
   });
 }

@@ -29,7 +29,8 @@ void CpuBackend::do_bias_act_forward(Exec& e, RowShape s, Act act, Buffer x, Buf
         for (int64_t row = part.begin; row < part.end; ++row) {
           const T* from = x.as<const T>() + row * s.c;
           T* to = y.as<T>() + row * s.c;
-          over_lanes(0, s.c, [&](int64_t c, auto lanes) { store(to + c, activate<A>(load(from + c, lanes) + load(bias + c, lanes)), lanes); });
+          over_lanes(0, s.c,
+                     [&](int64_t c, auto lanes) { store(to + c, activate<A>(load(from + c, lanes) + load(bias + c, lanes)), lanes); });
         }
       });
     });
@@ -38,7 +39,9 @@ void CpuBackend::do_bias_act_forward(Exec& e, RowShape s, Act act, Buffer x, Buf
 
 void CpuBackend::do_bias_backward(Exec& e, RowShape s, Buffer dy, Into db) {
   with_type(dy.dtype, [&]<class T>(T) {
-    const double* sums = ColumnSums<1>(e, s.rows, s.c).over_rows([&](int64_t row, int64_t c, auto lanes, WideSum* sum) PTRAIN_INLINE { sum->add(load(dy.as<const T>() + row * s.c + c, lanes)); });
+    const double* sums = ColumnSums<1>(e, s.rows, s.c).over_rows([&](int64_t row, int64_t c, auto lanes, WideSum* sum) PTRAIN_INLINE {
+      sum->add(load(dy.as<const T>() + row * s.c + c, lanes));
+    });
     float* to = db.buffer.as<float>();
     for (int64_t c = 0; c < s.c; ++c) to[c] = float(sums[c] + (db.how == Accumulate::yes ? double(to[c]) : 0.0));
   });

@@ -95,9 +95,13 @@ inline HalfVec at_least(HalfVec v, float low) { return _mm256_max_ps(_mm256_set1
 inline HalfVec at_most(HalfVec v, float high) { return _mm256_min_ps(_mm256_set1_ps(high), v); }
 #else
 template <class V>
-V at_least(V v, float low) { return v < low ? V{} + low : v; }
+V at_least(V v, float low) {
+  return v < low ? V{} + low : v;
+}
 template <class V>
-V at_most(V v, float high) { return v > high ? V{} + high : v; }
+V at_most(V v, float high) {
+  return v > high ? V{} + high : v;
+}
 #endif
 
 template <class A, class V>

@@ -95,7 +95,8 @@ void finish_tile(const Tiles& tiles, int64_t tile, const float* m, int64_t strid
 }  // namespace
 
 bool winograd_fits(const ConvShape& s, DType t) {
-  return t == DType::float32 && s.r == 3 && s.s == 3 && s.stride == 1 && s.pad_h <= 2 && s.pad_w <= 2 && s.c % kLanes == 0 && s.k % kLanes == 0;
+  return t == DType::float32 && s.r == 3 && s.s == 3 && s.stride == 1 && s.pad_h <= 2 && s.pad_w <= 2 && s.c % kLanes == 0 &&
+         s.k % kLanes == 0;
 }
 
 void winograd_weights(Exec& e, const ConvShape& s, const float* w, const float* scale, float* u) {
@@ -109,10 +110,19 @@ void winograd_weights(Exec& e, const ConvShape& s, const float* w, const float* 
   });
 }
 
-
 ConvShape winograd_turned(const ConvShape& s) {
-  return {.n = s.n, .h = s.p(), .w = s.q(), .c = s.k, .k = s.c, .r = 3, .s = 3, .stride = 1, .pad_h = 2 - s.pad_h, .pad_w = 2 - s.pad_w,
-          .more_h = s.h - (s.p() + 2 * (2 - s.pad_h) - 2), .more_w = s.w - (s.q() + 2 * (2 - s.pad_w) - 2)};
+  return {.n = s.n,
+          .h = s.p(),
+          .w = s.q(),
+          .c = s.k,
+          .k = s.c,
+          .r = 3,
+          .s = 3,
+          .stride = 1,
+          .pad_h = 2 - s.pad_h,
+          .pad_w = 2 - s.pad_w,
+          .more_h = s.h - (s.p() + 2 * (2 - s.pad_h) - 2),
+          .more_w = s.w - (s.q() + 2 * (2 - s.pad_w) - 2)};
 }
 
 void winograd_forward(Exec& e, const ConvShape& s, const WinogradCall& call) {

@@ -20,14 +20,14 @@ ConvShape winograd_turned(const ConvShape&);
 
 struct WinogradCall {
   const float* x;
-  const float* u = nullptr;         // transformed weights, or
-  const float* w = nullptr;         // [3,3,c,k], to be transformed in this call, or, when `turned`, [3,3,k,c] of the shape that was turned
+  const float* u = nullptr;  // transformed weights, or
+  const float* w = nullptr;  // [3,3,c,k], to be transformed in this call, or, when `turned`, [3,3,k,c] of the shape that was turned
   bool turned = false;
   const float* scale = nullptr;     // [k], times w; not with weights that are transformed already or turned
   const float* bias = nullptr;      // [k]
   const float* residual = nullptr;  // like y; may be y
   Act act = Act::none;
-  bool add = false;                 // y += the result, instead of y =
+  bool add = false;  // y += the result, instead of y =
   float* y;
 };
 // y = act(conv(x) + bias + residual). The same for an image whatever its neighbours and the number of threads.

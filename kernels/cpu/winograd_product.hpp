@@ -32,11 +32,13 @@ void block(const float* a, int64_t row_a, int64_t step_a, const float* b, int64_
 
 // The same for any number of rows, split evenly so that no block is small.
 template <int kVecs, bool kAdd = false>
-void product(int64_t rows, const float* a, int64_t row_a, int64_t step_a, const float* b, int64_t row_b, int64_t depth, float* c, int64_t row_c) {
+void product(int64_t rows, const float* a, int64_t row_a, int64_t step_a, const float* b, int64_t row_b, int64_t depth, float* c,
+             int64_t row_c) {
   using Block = void (*)(const float*, int64_t, int64_t, const float*, int64_t, int64_t, float*, int64_t);
   static constexpr auto blocks = []<int... I>(std::integer_sequence<int, I...>) {
     return std::array<Block, sizeof...(I)>{block<I + 1, kVecs, kAdd>...};
-  }(std::make_integer_sequence<int, kMostRows>{});
+  }
+  (std::make_integer_sequence<int, kMostRows>{});
   const int64_t parts = (rows + kMostRows - 1) / kMostRows;
   for (int64_t i = 0; i < parts; ++i) {
     const int64_t from = rows * i / parts, to = rows * (i + 1) / parts;

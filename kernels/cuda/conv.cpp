@@ -33,10 +33,11 @@ void CudaBackend::do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, 
     void* base = e.scratch(layout.size());
     const Buffer kernel = part(base, krsc, w.dtype, w.size), fresh = part(base, result, dy.dtype, p.shape.x_size());
     transpose(s.r * s.s * s.c, s.k, w, {}, Into{kernel}, stream);
-    execute(e, *p.plan, {.x = aside ? fresh.data : dx.buffer.data,
-                      .w = kernel.data,
-                      .y = dy.data,
-                      .workspace = part(base, workspace, DType::uint8, 0).data});
+    execute(e, *p.plan,
+            {.x = aside ? fresh.data : dx.buffer.data,
+             .w = kernel.data,
+             .y = dy.data,
+             .workspace = part(base, workspace, DType::uint8, 0).data});
     if (p.padded) cuda::zero_pad_backward(p.padding, fresh, dx, stream);
     else if (aside) cuda::add_scaled(1, fresh, dx.buffer, stream);
   });

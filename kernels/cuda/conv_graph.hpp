@@ -25,8 +25,8 @@ struct ConvKey {
   DType filter = DType::float32;  // of dw
   Act act = Act::none;            // fused: act(conv + bias [+ residual])
   bool residual = false;
-  bool tf32 = false;              // float32 products may be rounded to TF32
-  int alignment = 16;             // bytes, of the pointers
+  bool tf32 = false;   // float32 products may be rounded to TF32
+  int alignment = 16;  // bytes, of the pointers
   auto operator<=>(const ConvKey&) const = default;
 };
 std::string str(const ConvKey&);
@@ -38,7 +38,9 @@ Descriptor device_from_json(const std::string& properties);
 class ConvPlan {
  public:
   ConvPlan(Descriptor plan, int64_t engine)
-      : plan_(std::move(plan)), engine_(engine), workspace_(plan_.number(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
+      : plan_(std::move(plan)),
+        engine_(engine),
+        workspace_(plan_.number(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)) {}
   int64_t workspace() const { return workspace_; }  // bytes
   int64_t engine() const { return engine_; }        // cuDNN's number of the engine
   // Forward: x, w, y. Backward-data: dx as x, w, dy as y. Backward-filter: x, dw as w, dy as y. Fused also bias (float32[k]) and residual.

@@ -18,10 +18,10 @@ constexpr size_t kCublasWorkspace = 32 << 20;
 
 // What the environment asks for.
 struct Options {
-  bool tf32 = false;         // PTRAIN_TF32=1: float32 products in TF32
-  std::string autotune;      // PTRAIN_AUTOTUNE=FILE: measure the plans of each convolution, once, and keep what won in that file
-  int debug = 0;             // PTRAIN_DEBUG=3: wait after every operation and look for non-finite results
-  bool graphs = true;        // PTRAIN_GRAPHS=0: nothing is recorded
+  bool tf32 = false;     // PTRAIN_TF32=1: float32 products in TF32
+  std::string autotune;  // PTRAIN_AUTOTUNE=FILE: measure the plans of each convolution, once, and keep what won in that file
+  int debug = 0;         // PTRAIN_DEBUG=3: wait after every operation and look for non-finite results
+  bool graphs = true;    // PTRAIN_GRAPHS=0: nothing is recorded
   static Options from_environment();
 };
 
@@ -92,7 +92,7 @@ class CudaBackend final : public Backend, public std::enable_shared_from_this<Cu
 
   bool records() const override { return options_.graphs && options_.debug < 3; }
   cudaStream_t stream() const { return lane_.stream; }
-  void use() const;  // makes the device current on this thread
+  void use() const;                                           // makes the device current on this thread
   void not_recording(const Exec& e, const char* what) const;  // Error{device} while the work of e is recorded
 
  protected:

@@ -41,7 +41,7 @@ __device__ inline void load_patch(const Patch& patch, const T* image, int64_t h,
   };
   if constexpr (V == 1) {
     PTRAIN_ROLL  // several turns at once would take the registers in which backward-filter keeps its sums
-    for (int i = thread; i < parts; i += kTileWarps * 32) copy(i);
+        for (int i = thread; i < parts; i += kTileWarps * 32) copy(i);
   } else {
     for (int i = thread; i < parts; i += kTileWarps * 32) copy(i);
   }

@@ -105,10 +105,11 @@ void depthwise_forward(const DepthwiseShape& d, Act act, Buffer x, Buffer w, Buf
       REQUIRE_THAT(bytes() <= 48 << 10, "depthwise_forward: a window of ", d.r, "x", d.s, " does not fit into shared memory");
       const TileGrid grid = tile_grid<T>(d.n, d.p(), d.q(), d.c, rows, columns);
       const Epilogue<T> epilogue{act, shift ? shift.as<float>() : nullptr, residual ? residual.as<T>() : nullptr};
-      with_width<kWide<T>>({x.data, w.data, epilogue.shift, epilogue.residual, y.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
-        launch(depthwise_forward_kernel<V, kStride, T>, blocks_for(grid.count() * grid.groups, 1), dim3(32, kTileWarps), size_t(bytes()),
-               stream, d, d.p(), d.q(), grid, rows, columns, x.as<T>(), w.as<T>(), epilogue, y.as<T>());
-      });
+      with_width<kWide<T>>(
+          {x.data, w.data, epilogue.shift, epilogue.residual, y.data}, d.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
+            launch(depthwise_forward_kernel<V, kStride, T>, blocks_for(grid.count() * grid.groups, 1), dim3(32, kTileWarps),
+                   size_t(bytes()), stream, d, d.p(), d.q(), grid, rows, columns, x.as<T>(), w.as<T>(), epilogue, y.as<T>());
+          });
     });
   });
   GPU_CHECK(cudaGetLastError());

@@ -53,12 +53,13 @@ void CudaBackend::do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, c
     const ConvPlan* all = plan(key);
     if (all) {
       void* workspace = e.scratch(std::max<int64_t>(all->workspace(), 256));
-      execute(e, *all, {.x = x.data,
-                     .w = packed.w.data,
-                     .y = y.data,
-                     .bias = packed.bias.data,
-                     .residual = f.residual ? residual.data : nullptr,
-                     .workspace = workspace});
+      execute(e, *all,
+              {.x = x.data,
+               .w = packed.w.data,
+               .y = y.data,
+               .bias = packed.bias.data,
+               .residual = f.residual ? residual.data : nullptr,
+               .workspace = workspace});
       return;
     }
     const Prepared p = prepare(conv_key(ConvKind::forward, s, x.dtype, {x, y}));

@@ -35,7 +35,8 @@ void scale_shift_act(const ScaleShiftShape& s, Buffer x, Buffer scale, Buffer sh
 // norm_train.cu, norm_infer.cu, norm_backward.cu
 void norm_train_forward(const NormShape& s, const NormTrain& t, Exec& exec, cudaStream_t stream);
 // y = act(gamma · (x − mean) · inv_std + beta); inv_std from `inv_std` or, when that is absent, from `variance`.
-void norm_apply(const NormShape& s, Buffer x, Buffer gamma, Buffer beta, Buffer mean, Buffer inv_std, Buffer variance, Buffer y, cudaStream_t stream);
+void norm_apply(const NormShape& s, Buffer x, Buffer gamma, Buffer beta, Buffer mean, Buffer inv_std, Buffer variance, Buffer y,
+                cudaStream_t stream);
 void norm_infer_forward(const NormShape& s, const NormInfer& t, cudaStream_t stream);
 void norm_train_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaStream_t stream);
 void norm_infer_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaStream_t stream);

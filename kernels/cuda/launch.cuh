@@ -22,7 +22,7 @@
 #else
 
 #define PTRAIN_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
-#define PTRAIN_DYNAMIC_SHARED(T, name)                              \
+#define PTRAIN_DYNAMIC_SHARED(T, name)                             \
   extern __shared__ __align__(16) unsigned char ptrain_dynamic_[]; \
   T* name = reinterpret_cast<T*>(ptrain_dynamic_)
 
@@ -34,7 +34,7 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cu
   constexpr size_t kWithoutAsking = 48 << 10;
   if (shared_bytes > kWithoutAsking)
     GPU_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)));
-  kernel<<<grid, block, shared_bytes, stream>>>(static_cast<P>(args)...);
+  kernel<<<grid, block, shared_bytes, stream> > >(static_cast<P>(args)...);
 }
 
 }  // namespace ptrain::cuda

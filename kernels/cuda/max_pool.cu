@@ -8,7 +8,7 @@ namespace {
 // Padding counts as −∞, a NaN is larger than everything.
 // Layout : NHWC; a row of pixels of y is one row of q · c values; argmax is uint8, and may be missing.
 // Thread : V neighbouring channels of one pixel in every row of its walker; neighbouring threads take neighbouring vectors.
-// Memory : reads window² values per output, of which caches hold all but stride², and writes one and a byte: bound by the memory's bandwidth.
+// Memory : reads window² values per output, of which caches hold all but stride², and writes one and a byte: bound by bandwidth.
 // Exact  : yes: the first of equal values.
 template <int V, class T>
 __global__ void max_pool_forward_kernel(PoolShape s, int64_t height, int64_t width, Act x_act, const T* x, T* y, uint8_t* argmax) {
@@ -46,7 +46,8 @@ __global__ void max_pool_forward_kernel(PoolShape s, int64_t height, int64_t wid
 // Memory : reads a byte and dy of each window over a pixel, mostly from caches; writes one value: bound by the memory's bandwidth.
 // Exact  : adds windows row by row in float32: the same bits in every run.
 template <int V, class T>
-__global__ void max_pool_backward_kernel(PoolShape s, int64_t height, int64_t width, const uint8_t* argmax, const T* dy, T* dx, Accumulate how) {
+__global__ void max_pool_backward_kernel(PoolShape s, int64_t height, int64_t width, const uint8_t* argmax, const T* dy, T* dx,
+                                         Accumulate how) {
   const Place at = place_in_row<V>(s.c);
   if (at.column >= s.w) return;
   const Span across = windows_over(at.column, width, s);
@@ -73,7 +74,8 @@ void max_pool_forward(const PoolShape& s, Buffer x, Buffer y, Buffer argmax, Act
   visit_device(x.dtype, [&]<class T>(T) {
     with_width<kWide<T>>({x.data, y.data, argmax.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.n * s.p(), s.q() * s.c, V);
-      launch(max_pool_forward_kernel<V, T>, t.grid, t.block, 0, stream, s, s.p(), s.q(), x_act, x.as<T>(), y.as<T>(), argmax ? argmax.as<uint8_t>() : nullptr);
+      launch(max_pool_forward_kernel<V, T>, t.grid, t.block, 0, stream, s, s.p(), s.q(), x_act, x.as<T>(), y.as<T>(),
+             argmax ? argmax.as<uint8_t>() : nullptr);
     });
   });
   GPU_CHECK(cudaGetLastError());
@@ -84,7 +86,8 @@ void max_pool_backward(const PoolShape& s, Buffer argmax, Buffer dy, Into dx, cu
   visit_device(dy.dtype, [&]<class T>(T) {
     with_width<kWide<T>>({argmax.data, dy.data, dx.buffer.data}, s.c % kWide<T> == 0, [&]<int V>(std::integral_constant<int, V>) {
       const RowTiling t = map_rows(s.n * s.h, s.w * s.c, V);
-      launch(max_pool_backward_kernel<V, T>, t.grid, t.block, 0, stream, s, s.p(), s.q(), argmax.as<uint8_t>(), dy.as<T>(), dx.buffer.as<T>(), dx.how);
+      launch(max_pool_backward_kernel<V, T>, t.grid, t.block, 0, stream, s, s.p(), s.q(), argmax.as<uint8_t>(), dy.as<T>(),
+             dx.buffer.as<T>(), dx.how);
     });
   });
   GPU_CHECK(cudaGetLastError());

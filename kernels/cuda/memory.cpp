@@ -44,7 +44,10 @@ Lane::Lane(bool tf32) {
 }
 
 CudaBackend::CudaBackend(int device, Options options)
-    : device_(checked_device(device)), options_(std::move(options)), lane_(options_.tf32), properties_(device_from_id(device)) {
+    : device_(checked_device(device)),
+      options_(std::move(options)),
+      lane_(options_.tf32),
+      properties_(device_from_id(device)) {
   GPU_CHECK(cudaDeviceGetAttribute(&major_, cudaDevAttrComputeCapabilityMajor, device));
   GPU_CHECK(cudaDeviceGetAttribute(&minor_, cudaDevAttrComputeCapabilityMinor, device));
   if (major_ * 10 + minor_ < 75)
@@ -151,8 +154,8 @@ void Uploader::upload(const void* host, void* device, int64_t bytes) {
     const size_t n = size_t(std::min(kPiece, bytes - at));
     Slot& s = slots_[next_];
     next_ = 1 - next_;
-    GPU_CHECK(cudaEventSynchronize(s.arrived));           // the pinned half is free
-    GPU_CHECK(cudaStreamWaitEvent(copy_, s.used, 0));     // the device's half is free, before the copy begins
+    GPU_CHECK(cudaEventSynchronize(s.arrived));        // the pinned half is free
+    GPU_CHECK(cudaStreamWaitEvent(copy_, s.used, 0));  // the device's half is free, before the copy begins
     std::memcpy(s.pinned, static_cast<const char*>(host) + at, n);
     GPU_CHECK(cudaMemcpyAsync(s.device, s.pinned, n, cudaMemcpyHostToDevice, copy_));
     GPU_CHECK(cudaEventRecord(s.arrived, copy_));
@@ -182,9 +185,8 @@ void CudaBackend::do_download(Exec& e, Buffer from, void* host) {
 }
 
 void CudaBackend::do_copy(Exec& e, Buffer from, Buffer to) {
-  run(e, "copy", {to}, [&](cudaStream_t stream) {
-    GPU_CHECK(cudaMemcpyAsync(to.data, from.data, size_t(to.bytes()), cudaMemcpyDeviceToDevice, stream));
-  });
+  run(e, "copy", {to},
+      [&](cudaStream_t stream) { GPU_CHECK(cudaMemcpyAsync(to.data, from.data, size_t(to.bytes()), cudaMemcpyDeviceToDevice, stream)); });
 }
 
 void CudaBackend::explain(const Exec& e, const char* op, const Error& error) const {

@@ -156,16 +156,16 @@ void norm_backward(const NormShape& s, const NormBackward& t, Exec& exec, cudaSt
         auto* sums = static_cast<float*>(exec.scratch(2 * (walkers + 1) * s.c * int64_t(sizeof(float))));
         float* products = sums + walkers * s.c;
         totals = products + walkers * s.c;
-        launch(norm_backward_sums_kernel<V, T>, tiling.grid, tiling.block, 0, stream, rows, s.act, x, y, t.dy.as<T>(),
-               pointer(t.gamma), beta, t.mean.as<float>(), inv_std, sums, products);
+        launch(norm_backward_sums_kernel<V, T>, tiling.grid, tiling.block, 0, stream, rows, s.act, x, y, t.dy.as<T>(), pointer(t.gamma),
+               beta, t.mean.as<float>(), inv_std, sums, products);
         launch(norm_backward_finish_kernel, blocks_for(s.c, kFinishColumns), dim3(kFinishColumns, kFinishWalkers), 0, stream, walkers, s.c,
                float(s.eps), sums, products, inv_std, variance, totals,
                Gradients{pointer(t.dgamma.buffer), pointer(t.dbeta.buffer), t.dgamma.how, t.dbeta.how});
       }
       if (!t.dx) return;
       const RowTiling tiling = map_rows(s.rows, s.c, V);
-      launch(norm_backward_dx_kernel<V, T, kTraining>, tiling.grid, tiling.block, 0, stream, rows, float(s.eps), s.act, x, y,
-             t.dy.as<T>(), pointer(t.gamma), beta, t.mean.as<float>(), inv_std, variance, totals, t.dx.buffer.as<T>(), t.dx.how);
+      launch(norm_backward_dx_kernel<V, T, kTraining>, tiling.grid, tiling.block, 0, stream, rows, float(s.eps), s.act, x, y, t.dy.as<T>(),
+             pointer(t.gamma), beta, t.mean.as<float>(), inv_std, variance, totals, t.dx.buffer.as<T>(), t.dx.how);
     });
   });
   GPU_CHECK(cudaGetLastError());

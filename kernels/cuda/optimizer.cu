@@ -8,9 +8,18 @@ namespace {
 // The numbers of one step, as kernels/optimizer.hpp has them rounded.
 struct StepNumbers {
   explicit StepNumbers(const OptimizerRule& r)
-      : lr(float(r.learning_rate)), momentum(float(r.momentum)), decay(float(r.weight_decay)), epsilon(float(r.epsilon)), rho(float(r.rho)),
-        one_minus_rho(float(1 - r.rho)), one_minus_beta_1(float(1 - r.beta_1)), one_minus_beta_2(float(1 - r.beta_2)),
-        beta_1(float(r.beta_1)), beta_2(float(r.beta_2)), nesterov(r.nesterov), centered(r.centered) {}
+      : lr(float(r.learning_rate)),
+        momentum(float(r.momentum)),
+        decay(float(r.weight_decay)),
+        epsilon(float(r.epsilon)),
+        rho(float(r.rho)),
+        one_minus_rho(float(1 - r.rho)),
+        one_minus_beta_1(float(1 - r.beta_1)),
+        one_minus_beta_2(float(1 - r.beta_2)),
+        beta_1(float(r.beta_1)),
+        beta_2(float(r.beta_2)),
+        nesterov(r.nesterov),
+        centered(r.centered) {}
   float lr, momentum, decay, epsilon, rho, one_minus_rho, one_minus_beta_1, one_minus_beta_2, beta_1, beta_2;
   bool nesterov, centered;
 };

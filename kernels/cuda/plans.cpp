@@ -94,8 +94,12 @@ std::unique_ptr<ConvPlan> CudaBackend::measured_plan(const ConvKey& key) {
       bias(*this, s.k * 4), space(*this, workspace);
   for (const Temporary* t : {&x, &w, &y, &residual, &bias}) GPU_CHECK(cudaMemsetAsync(t->data, 0, size_t(t->size), lane_.stream));
   const bool fused = key.kind == ConvKind::fused;
-  const ConvPlan::Pointers pointers{.x = x.data, .w = w.data, .y = y.data, .bias = fused ? bias.data : nullptr,
-                                    .residual = fused && key.residual ? residual.data : nullptr, .workspace = space.data};
+  const ConvPlan::Pointers pointers{.x = x.data,
+                                    .w = w.data,
+                                    .y = y.data,
+                                    .bias = fused ? bias.data : nullptr,
+                                    .residual = fused && key.residual ? residual.data : nullptr,
+                                    .workspace = space.data};
   Event begin{cudaEventDefault}, end{cudaEventDefault};
   size_t best = 0;
   float best_time = std::numeric_limits<float>::infinity();

@@ -5,8 +5,8 @@
 // can pair accesses that a GPU would not: figures at the edges of an image are a little off.
 #pragma once
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <map>
 #include <unordered_map>
 #include <unordered_set>

@@ -99,15 +99,15 @@ class Report {
   template <class F>
   void add(const Step<F>& step, const std::string& shape, int64_t outputs, const Figures& f) {
     const auto ratio = [](int64_t a, int64_t b) { return b ? double(a) / double(b) : 0.0; };
-    text_ << (first_ ? "" : ", ") << "{\"name\": \"" << step.name << "\", \"changes\": \"" << step.changes << "\", \"kernel\": \"" << step.kernel
-          << "\", \"shape\": \"" << shape << "\", \"outputs\": " << outputs << ", \"launches\": " << f.launches << ", \"threads\": " << step.threads
-          << ", \"registers\": " << step.registers << ", \"shared_bytes\": " << f.shared_bytes << ", \"barriers\": " << f.barriers
-          << ", \"accesses\": " << f.accesses << ", \"sectors_per_access\": " << ratio(f.sectors, f.accesses)
-          << ", \"sector_efficiency\": " << ratio(f.wanted, f.sectors * 32) << ", \"active_lanes\": " << ratio(f.lanes, f.accesses)
+    text_ << (first_ ? "" : ", ") << "{\"name\": \"" << step.name << "\", \"changes\": \"" << step.changes << "\", \"kernel\": \""
+          << step.kernel << "\", \"shape\": \"" << shape << "\", \"outputs\": " << outputs << ", \"launches\": " << f.launches
+          << ", \"threads\": " << step.threads << ", \"registers\": " << step.registers << ", \"shared_bytes\": " << f.shared_bytes
+          << ", \"barriers\": " << f.barriers << ", \"accesses\": " << f.accesses
+          << ", \"sectors_per_access\": " << ratio(f.sectors, f.accesses) << ", \"sector_efficiency\": " << ratio(f.wanted, f.sectors * 32)
+          << ", \"active_lanes\": " << ratio(f.lanes, f.accesses)
           << ", \"wavefronts_per_least\": " << ratio(f.wavefronts, f.least_wavefronts)
           << ", \"bytes_per_output\": " << ratio(f.sectors * 32, outputs) << ", \"least_bytes_per_output\": " << ratio(f.touched, outputs)
-          << ", \"arithmetic_per_output\": " << step.arithmetic << ", \"accesses_per_thread\": " << f.accesses_of_a_thread()
-          << "}";
+          << ", \"arithmetic_per_output\": " << step.arithmetic << ", \"accesses_per_thread\": " << f.accesses_of_a_thread() << "}";
     first_ = false;
   }
 

@@ -33,20 +33,41 @@ class MetaBackend final : public Backend {
   }
 
   void do_upload(Exec&, const void*, Buffer) override {}
-  void do_download(Exec&, Buffer from, void*) override { fail(ErrorKind::failed, "a meta tensor of ", from.size, " elements has no values to read"); }
+  void do_download(Exec&, Buffer from, void*) override {
+    fail(ErrorKind::failed, "a meta tensor of ", from.size, " elements has no values to read");
+  }
   void do_copy(Exec& e, Buffer from, Buffer to) override { note(e, "copy", 0, from, to); }
 
   void do_conv_forward(Exec& e, const ConvShape& s, Buffer x, Buffer w, Buffer y) override { note_conv(e, "conv_forward", {s}, x, w, y); }
-  void do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) override { note_conv(e, "conv_backward_data", {s}, dy, w, dx.buffer); }
-  void do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) override { note_conv(e, "conv_backward_filter", {s}, x, dy, dw.buffer); }
-  void do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) override { note(e, "depthwise_forward", s.macs(), x, w, y); }
-  void do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) override { note(e, "depthwise_backward_data", s.macs(), dy, w, dx.buffer); }
-  void do_depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) override { note(e, "depthwise_backward_filter", s.macs(), x, dy, dw.buffer); }
-  void do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer, const NormInfer& t) override { note_conv(e, "conv_norm_infer", {s, norm.act}, x, w, t.y); }
-  void do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape&, Buffer x, Buffer w, Buffer, const NormInfer& t) override { note(e, "depthwise_norm_infer", s.macs(), x, w, t.y); }
+  void do_conv_backward_data(Exec& e, const ConvShape& s, Buffer dy, Buffer w, Into dx) override {
+    note_conv(e, "conv_backward_data", {s}, dy, w, dx.buffer);
+  }
+  void do_conv_backward_filter(Exec& e, const ConvShape& s, Buffer x, Buffer dy, Into dw) override {
+    note_conv(e, "conv_backward_filter", {s}, x, dy, dw.buffer);
+  }
+  void do_depthwise_forward(Exec& e, const DepthwiseShape& s, Buffer x, Buffer w, Buffer y) override {
+    note(e, "depthwise_forward", s.macs(), x, w, y);
+  }
+  void do_depthwise_backward_data(Exec& e, const DepthwiseShape& s, Buffer dy, Buffer w, Into dx) override {
+    note(e, "depthwise_backward_data", s.macs(), dy, w, dx.buffer);
+  }
+  void do_depthwise_backward_filter(Exec& e, const DepthwiseShape& s, Buffer x, Buffer dy, Into dw) override {
+    note(e, "depthwise_backward_filter", s.macs(), x, dy, dw.buffer);
+  }
+  void do_conv_norm_infer(Exec& e, const ConvShape& s, const NormShape& norm, Buffer x, Buffer w, Buffer, const NormInfer& t) override {
+    note_conv(e, "conv_norm_infer", {s, norm.act}, x, w, t.y);
+  }
+  void do_depthwise_norm_infer(Exec& e, const DepthwiseShape& s, const NormShape&, Buffer x, Buffer w, Buffer,
+                               const NormInfer& t) override {
+    note(e, "depthwise_norm_infer", s.macs(), x, w, t.y);
+  }
 
-  std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer, Buffer, Buffer) override { return std::make_shared<PackedWeights>(); }
-  std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer, Buffer, Buffer) override { return std::make_shared<PackedWeights>(); }
+  std::shared_ptr<const PackedWeights> do_pack_conv(Exec&, const Fused<ConvShape>&, Buffer, Buffer, Buffer) override {
+    return std::make_shared<PackedWeights>();
+  }
+  std::shared_ptr<const PackedWeights> do_pack_depthwise(Exec&, const Fused<DepthwiseShape>&, Buffer, Buffer, Buffer) override {
+    return std::make_shared<PackedWeights>();
+  }
   void do_conv_bn_act(Exec& e, const Fused<ConvShape>& f, Buffer x, const PackedWeights&, Buffer residual, Buffer y) override {
     note_conv(e, "conv_bn_act", f, x, Buffer{nullptr, x.dtype, f.conv.w_size()}, residual, y);
   }
@@ -62,23 +83,35 @@ class MetaBackend final : public Backend {
     note_conv(e, "inverted_residual", r.project.f, weights(r.project.f.conv.w_size()), residual, y);
   }
 
-  void do_dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) override { note(e, "dense_forward", s.macs(), x, w, y); }
-  void do_dense_backward_data(Exec& e, const DenseShape& s, Buffer dy, Buffer w, Into dx) override { note(e, "dense_backward_data", s.macs(), dy, w, dx.buffer); }
-  void do_dense_backward_filter(Exec& e, const DenseShape& s, Buffer x, Buffer dy, Into dw) override { note(e, "dense_backward_filter", s.macs(), x, dy, dw.buffer); }
+  void do_dense_forward(Exec& e, const DenseShape& s, Buffer x, Buffer w, Buffer y) override {
+    note(e, "dense_forward", s.macs(), x, w, y);
+  }
+  void do_dense_backward_data(Exec& e, const DenseShape& s, Buffer dy, Buffer w, Into dx) override {
+    note(e, "dense_backward_data", s.macs(), dy, w, dx.buffer);
+  }
+  void do_dense_backward_filter(Exec& e, const DenseShape& s, Buffer x, Buffer dy, Into dw) override {
+    note(e, "dense_backward_filter", s.macs(), x, dy, dw.buffer);
+  }
   void do_bias_act_forward(Exec& e, RowShape, Act, Buffer x, Buffer b, Buffer y) override { note(e, "bias_act_forward", 0, x, b, y); }
   void do_bias_backward(Exec& e, RowShape, Buffer dy, Into db) override { note(e, "bias_backward", 0, dy, db.buffer); }
 
   void do_norm_train_forward(Exec& e, const NormShape&, const NormTrain& t) override { note(e, "norm_train_forward", 0, t.x, t.x, t.y); }
   void do_norm_apply(Exec& e, const NormShape&, const NormApply& t) override { note(e, "norm_apply", 0, t.x, t.y); }
   void do_norm_infer_forward(Exec& e, const NormShape&, const NormInfer& t) override { note(e, "norm_infer_forward", 0, t.x, t.y); }
-  void do_norm_train_backward(Exec& e, const NormShape&, const NormBackward& t) override { note(e, "norm_train_backward", 0, t.x, t.x, t.dy, t.dy, t.dx.buffer); }
-  void do_norm_infer_backward(Exec& e, const NormShape&, const NormBackward& t) override { note(e, "norm_infer_backward", 0, t.x, t.dy, t.y, t.dx.buffer); }
+  void do_norm_train_backward(Exec& e, const NormShape&, const NormBackward& t) override {
+    note(e, "norm_train_backward", 0, t.x, t.x, t.dy, t.dy, t.dx.buffer);
+  }
+  void do_norm_infer_backward(Exec& e, const NormShape&, const NormBackward& t) override {
+    note(e, "norm_infer_backward", 0, t.x, t.dy, t.y, t.dx.buffer);
+  }
 
   void do_act_forward(Exec& e, Act, Buffer x, Buffer y) override { note(e, "act_forward", 0, x, y); }
   void do_act_backward(Exec& e, Act, Buffer y, Buffer dy, Into dx) override { note(e, "act_backward", 0, y, dy, dx.buffer); }
   void do_add_act(Exec& e, Act, Buffer a, Buffer b, Buffer y) override { note(e, "add_act", 0, a, b, y); }
   void do_add_scaled(Exec& e, double, Buffer x, Buffer y) override { note(e, "add_scaled", 0, x, y, y); }
-  void do_scale_shift_act(Exec& e, const ScaleShiftShape&, Buffer, Buffer, Buffer, Buffer y) override { note(e, "scale_shift_act", 0, y, y); }
+  void do_scale_shift_act(Exec& e, const ScaleShiftShape&, Buffer, Buffer, Buffer, Buffer y) override {
+    note(e, "scale_shift_act", 0, y, y);
+  }
   void do_dropout(Exec& e, const DropoutShape&, Buffer x, Buffer, Buffer, Into y) override { note(e, "dropout", 0, x, y.buffer); }
   void do_cast(Exec& e, Buffer x, Buffer y) override { note(e, "cast", 0, x, y); }
   void do_fill(Exec& e, double, Buffer y) override { note(e, "fill", 0, y); }
@@ -90,12 +123,18 @@ class MetaBackend final : public Backend {
     const Buffer moved{nullptr, from.dtype, s.rows * s.count};
     note(e, "copy_channels", 0, moved, moved);
   }
-  void do_max_pool_forward(Exec& e, const PoolShape&, Buffer x, Buffer y, Buffer argmax, Act) override { note(e, "max_pool_forward", 0, x, y, argmax); }
-  void do_max_pool_backward(Exec& e, const PoolShape&, Buffer argmax, Buffer dy, Into dx) override { note(e, "max_pool_backward", 0, argmax, dy, dx.buffer); }
+  void do_max_pool_forward(Exec& e, const PoolShape&, Buffer x, Buffer y, Buffer argmax, Act) override {
+    note(e, "max_pool_forward", 0, x, y, argmax);
+  }
+  void do_max_pool_backward(Exec& e, const PoolShape&, Buffer argmax, Buffer dy, Into dx) override {
+    note(e, "max_pool_backward", 0, argmax, dy, dx.buffer);
+  }
   void do_avg_pool_forward(Exec& e, const PoolShape&, Buffer x, Buffer y) override { note(e, "avg_pool_forward", 0, x, y); }
   void do_avg_pool_backward(Exec& e, const PoolShape&, Buffer dy, Into dx) override { note(e, "avg_pool_backward", 0, dy, dx.buffer); }
   void do_global_avg_pool_forward(Exec& e, int64_t, RowShape, Buffer x, Buffer y) override { note(e, "global_avg_pool_forward", 0, x, y); }
-  void do_global_avg_pool_backward(Exec& e, int64_t, RowShape, Buffer dy, Into dx) override { note(e, "global_avg_pool_backward", 0, dy, dx.buffer); }
+  void do_global_avg_pool_backward(Exec& e, int64_t, RowShape, Buffer dy, Into dx) override {
+    note(e, "global_avg_pool_backward", 0, dy, dx.buffer);
+  }
 
   void do_softmax(Exec& e, SoftmaxShape, Buffer logits, Buffer p) override { note(e, "softmax", 0, logits, p); }
   void do_softmax_cross_entropy_forward(Exec& e, SoftmaxShape, Buffer logits, Buffer, Buffer, Buffer p, Buffer, Into) override {
@@ -118,7 +157,9 @@ class MetaBackend final : public Backend {
   void do_update_loss_scale(Exec& e, const LossScaleState& s, Buffer) override { note(e, "update_loss_scale", 0, s.scale); }
   void do_all_finite(Exec& e, Buffer x, Buffer) override { note(e, "all_finite", 0, x); }
 
-  void do_augment(Exec& e, const AugmentShape&, std::span<const AugmentImage>, Buffer x, const Preprocess&, Buffer y) override { note(e, "augment", 0, x, y); }
+  void do_augment(Exec& e, const AugmentShape&, std::span<const AugmentImage>, Buffer x, const Preprocess&, Buffer y) override {
+    note(e, "augment", 0, x, y);
+  }
   void do_resize_bilinear(Exec& e, const ResizeShape&, Buffer x, Buffer y) override { note(e, "resize_bilinear", 0, x, y); }
 
  private:

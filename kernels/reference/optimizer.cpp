@@ -11,8 +11,14 @@ namespace {
 template <class R>
 struct Step {
   Step(const OptimizerRule& rule, int32_t t)
-      : lr(R(rule.learning_rate)), momentum(R(float(rule.momentum))), decay(R(rule.weight_decay)), epsilon(R(rule.epsilon)),
-        rho(R(rule.rho)), one_minus_rho(R(1 - rule.rho)), one_minus_beta_1(R(1 - rule.beta_1)), one_minus_beta_2(R(1 - rule.beta_2)) {
+      : lr(R(rule.learning_rate)),
+        momentum(R(float(rule.momentum))),
+        decay(R(rule.weight_decay)),
+        epsilon(R(rule.epsilon)),
+        rho(R(rule.rho)),
+        one_minus_rho(R(1 - rule.rho)),
+        one_minus_beta_1(R(1 - rule.beta_1)),
+        one_minus_beta_2(R(1 - rule.beta_2)) {
     const R power_1 = R(std::pow(double(float(rule.beta_1)), t)), power_2 = R(std::pow(double(float(rule.beta_2)), t));
     alpha = lr * std::sqrt(1 - power_2) / (1 - power_1);
   }
@@ -69,7 +75,8 @@ void update(Exec& e, const OptimizerRule& rule, int32_t t, const OptimizerSlot& 
 
 }  // namespace
 
-void ReferenceBackend::do_optimizer_step(Exec& e, const OptimizerRule& given, std::span<const OptimizerSlot> slots, const StepState& state) {
+void ReferenceBackend::do_optimizer_step(Exec& e, const OptimizerRule& given, std::span<const OptimizerSlot> slots,
+                                         const StepState& state) {
   if (state.finite && *state.finite.as<const int32_t>() == 0) return;
   OptimizerRule rule = given;
   if (state.learning_rate) rule.learning_rate = double(*state.learning_rate.as<const float>());

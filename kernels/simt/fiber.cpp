@@ -47,7 +47,7 @@ namespace ptrain::simt {
 
 struct Fiber::Context {
 #if defined(__x86_64__)
-  void* inside = nullptr;   // stack pointers of the two sides
+  void* inside = nullptr;  // stack pointers of the two sides
   void* outside = nullptr;
   void switch_in() { ptrain_simt_switch(&outside, inside); }
   void switch_out() { ptrain_simt_switch(&inside, outside); }

@@ -90,7 +90,7 @@ class Block {
   int live_ = 0, waiting_ = 0;  // not yet done; at the barrier
   int current_ = -1;            // fiber
   std::exception_ptr error_;
-  std::string where_;           // of error_
+  std::string where_;  // of error_
 
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<int> idle_;

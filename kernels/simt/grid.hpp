@@ -73,7 +73,7 @@ class Observer {
   virtual void grid_ends() {}
   virtual void block_begins() {}
   virtual void block_ends() {}
-  virtual void barrier() {}                            // all threads of the block have met
+  virtual void barrier() {}                                  // all threads of the block have met
   virtual void warp_met(int /*warp*/, uint32_t /*mask*/) {}  // these lanes of a warp have met
   virtual void atomic(void* /*p*/, size_t /*bytes*/, const void* /*caller*/) {}
 };

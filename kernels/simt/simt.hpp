@@ -92,21 +92,23 @@ PTRAIN_ATOMIC(atomicAdd, old + v)
 PTRAIN_ATOMIC(atomicSub, old - v)
 PTRAIN_ATOMIC(atomicMax, old < v ? v : old)
 PTRAIN_ATOMIC(atomicMin, v < old ? v : old)
-PTRAIN_ATOMIC(atomicAnd, old & v)
+PTRAIN_ATOMIC(atomicAnd, old& v)
 PTRAIN_ATOMIC(atomicOr, old | v)
 PTRAIN_ATOMIC(atomicExch, (void(old), v))
 #undef PTRAIN_ATOMIC
 template <class T>
 [[gnu::noinline, gnu::no_sanitize("thread")]] T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> v) {
-  return ptrain::simt::atomically(p, __builtin_return_address(0),
-                                  [=](T old) __attribute__((no_sanitize("thread"))) { return old == expected ? v : old; });
+  return ptrain::simt::atomically(
+      p, __builtin_return_address(0), [=](T old) __attribute__((no_sanitize("thread"))) { return old == expected ? v : old; });
 }
 inline void __threadfence() {}  // threads take turns: what one wrote the next one sees
 inline void __threadfence_block() {}
 
 // Intrinsics. The fast ones are as exact as the slow ones here.
 template <class T>
-T __ldg(const T* p) { return *p; }
+T __ldg(const T* p) {
+  return *p;
+}
 inline float __expf(float x) { return std::exp(x); }
 inline float __logf(float x) { return std::log(x); }
 inline float __fdividef(float x, float y) { return x / y; }
@@ -128,8 +130,8 @@ inline int __clz(int x) { return std::countl_zero(unsigned(x)); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 
 // Shared memory, as in launch.cuh.
-#define PTRAIN_SHARED(T, name, ...)                                                                       \
-  using name##_type = ::std::type_identity_t<T> __VA_ARGS__;                                              \
+#define PTRAIN_SHARED(T, name, ...)                                                                        \
+  using name##_type = ::std::type_identity_t<T> __VA_ARGS__;                                               \
   static constinit ::ptrain::simt::SharedVariable name##_place{sizeof(name##_type), alignof(name##_type)}; \
   name##_type& name = *static_cast<name##_type*>(name##_place.get())
 #define PTRAIN_DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::ptrain::simt::dynamic_shared())
@@ -146,12 +148,13 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cu
       void (*kernel)(P...);
       Values& values;
     } call{kernel, values};
-    simt::run_grid({grid, block, shared_bytes, simt::order_of(stream)},
-                   [](void* p) {
-                     Call& c = *static_cast<Call*>(p);
-                     std::apply(c.kernel, c.values);
-                   },
-                   &call);
+    simt::run_grid(
+        {grid, block, shared_bytes, simt::order_of(stream)},
+        [](void* p) {
+          Call& c = *static_cast<Call*>(p);
+          std::apply(c.kernel, c.values);
+        },
+        &call);
   });
 }
 

@@ -59,12 +59,15 @@ Chain read_chain(const std::string& net, DType t) {
     std::istringstream row(line);
     ConvShape s{.n = 1};
     int64_t groups, p, q;
-    if (!(row >> name >> s.h >> s.w >> s.c >> s.k >> s.r >> s.s >> s.stride >> s.pad_h >> s.pad_w >> groups >> p >> q) || name != net) continue;
+    if (!(row >> name >> s.h >> s.w >> s.c >> s.k >> s.r >> s.s >> s.stride >> s.pad_h >> s.pad_w >> groups >> p >> q) || name != net)
+      continue;
     Layer layer{.conv = {s, Act::relu}, .depthwise = {}, .is_depthwise = groups > 1, .weights = {}};
-    layer.depthwise = {{.n = 1, .h = s.h, .w = s.w, .c = s.c, .r = s.r, .s = s.s, .stride = s.stride, .pad_h = s.pad_h, .pad_w = s.pad_w}, Act::relu};
+    layer.depthwise = {{.n = 1, .h = s.h, .w = s.w, .c = s.c, .r = s.r, .s = s.s, .stride = s.stride, .pad_h = s.pad_h, .pad_w = s.pad_w},
+                       Act::relu};
     const int64_t size = layer.is_depthwise ? layer.depthwise.conv.w_size() : s.w_size();
     const Values w(size, t, *exec), scale(s.k, DType::float32, *exec), shift(s.k, DType::float32, *exec);
-    layer.weights = layer.is_depthwise ? cpu().pack_depthwise(*exec, layer.depthwise, w, scale, shift) : cpu().pack_conv(*exec, layer.conv, w, scale, shift);
+    layer.weights = layer.is_depthwise ? cpu().pack_depthwise(*exec, layer.depthwise, w, scale, shift)
+                                       : cpu().pack_conv(*exec, layer.conv, w, scale, shift);
     chain.largest = std::max({chain.largest, s.x_size(), s.y_size()});
     chain.macs += double(layer.is_depthwise ? layer.depthwise.conv.macs() : s.macs());
     chain.layers.push_back(std::move(layer));
@@ -119,10 +122,23 @@ void norm(benchmark::State& state, bool backward) {
   const NormShape s{.rows = 32 * 112 * 112, .c = 96, .act = Act::relu6};
   const DType t = DType::float32;
   const Values x(s.size(), t, *exec), y(s.size(), t, *exec), dy(s.size(), t, *exec), dx(s.size(), t, *exec);
-  const Values gamma(s.c, t, *exec), beta(s.c, t, *exec), mean(s.c, t, *exec), inv_std(s.c, t, *exec), moving_mean(s.c, t, *exec), moving_variance(s.c, t, *exec);
+  const Values gamma(s.c, t, *exec), beta(s.c, t, *exec), mean(s.c, t, *exec), inv_std(s.c, t, *exec), moving_mean(s.c, t, *exec),
+      moving_variance(s.c, t, *exec);
   for (auto _ : state) {
-    if (backward) cpu().norm_train_backward(*exec, s, {.x = x, .y = y, .dy = dy, .gamma = gamma, .mean = mean, .inv_std = inv_std, .dx = {dx}, .dgamma = {gamma}, .dbeta = {beta}});
-    else cpu().norm_train_forward(*exec, s, {.x = x, .gamma = gamma, .beta = beta, .moving_mean = moving_mean, .moving_variance = moving_variance, .mean = mean, .inv_std = inv_std, .y = y});
+    if (backward)
+      cpu().norm_train_backward(
+          *exec, s,
+          {.x = x, .y = y, .dy = dy, .gamma = gamma, .mean = mean, .inv_std = inv_std, .dx = {dx}, .dgamma = {gamma}, .dbeta = {beta}});
+    else
+      cpu().norm_train_forward(*exec, s,
+                               {.x = x,
+                                .gamma = gamma,
+                                .beta = beta,
+                                .moving_mean = moving_mean,
+                                .moving_variance = moving_variance,
+                                .mean = mean,
+                                .inv_std = inv_std,
+                                .y = y});
   }
   state.SetBytesProcessed(state.iterations() * s.size() * 4 * (backward ? 7 : 3));
 }
@@ -135,7 +151,9 @@ void augment(benchmark::State& state, const AugmentShape& shape, bool identity) 
   const Values y(shape.h * shape.w * 3, DType::float32, *exec);
   AugmentImage image{.contrast = 1.1f, .brightness = 5};
   if (!identity) image.transform = {.a0 = -1.04f, .a1 = 0.146f, .a2 = 211, .b0 = 0.146f, .b1 = 1.04f, .b2 = -20};
-  for (auto _ : state) cpu().augment(*exec, shape, {&image, 1}, {x.data(), DType::uint8, int64_t(x.size())}, {.scale = {1 / 127.5f, 1 / 127.5f, 1 / 127.5f}, .shift = {-1, -1, -1}}, y);
+  for (auto _ : state)
+    cpu().augment(*exec, shape, {&image, 1}, {x.data(), DType::uint8, int64_t(x.size())},
+                  {.scale = {1 / 127.5f, 1 / 127.5f, 1 / 127.5f}, .shift = {-1, -1, -1}}, y);
   state.SetItemsProcessed(state.iterations());
 }
 
@@ -162,21 +180,40 @@ void register_all() {
   for (const DType t : {DType::float32, DType::bfloat16}) {
     if (!cpu().supports(t)) continue;
     for (const char* net : {"MobileNetV2", "ResNet50", "DenseNet121", "InceptionV3", "VGG16"})
-      benchmark::RegisterBenchmark((concat("chain/", net, "/", str(t))).c_str(), chain, net, t)->Threads(2)->UseRealTime()->Unit(benchmark::kMillisecond);
-    const std::pair<const char*, ConvShape> shapes[] = {{"3x3 14x14x256", {.n = 8, .h = 14, .w = 14, .c = 256, .k = 256, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
-                                                        {"3x3 7x7x512", {.n = 8, .h = 7, .w = 7, .c = 512, .k = 512, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
-                                                        {"1x1 14x14x1024", {.n = 8, .h = 14, .w = 14, .c = 1024, .k = 256}}};
+      benchmark::RegisterBenchmark((concat("chain/", net, "/", str(t))).c_str(), chain, net, t)
+          ->Threads(2)
+          ->UseRealTime()
+          ->Unit(benchmark::kMillisecond);
+    const std::pair<const char*, ConvShape> shapes[] = {
+        {"3x3 14x14x256", {.n = 8, .h = 14, .w = 14, .c = 256, .k = 256, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
+        {"3x3 7x7x512", {.n = 8, .h = 7, .w = 7, .c = 512, .k = 512, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}},
+        {"1x1 14x14x1024", {.n = 8, .h = 14, .w = 14, .c = 1024, .k = 256}}};
     for (const auto& [name, s] : shapes)
-      for (const auto& [pass_name, pass] : {std::pair{"forward", Pass::forward}, {"backward_data", Pass::backward_data}, {"backward_filter", Pass::backward_filter}})
-        benchmark::RegisterBenchmark(concat("conv/", name, "/", pass_name, "/", str(t)).c_str(), convolution, pass, s, t)->Unit(benchmark::kMillisecond);
+      for (const auto& [pass_name, pass] :
+           {std::pair{"forward", Pass::forward}, {"backward_data", Pass::backward_data}, {"backward_filter", Pass::backward_filter}})
+        benchmark::RegisterBenchmark(concat("conv/", name, "/", pass_name, "/", str(t)).c_str(), convolution, pass, s, t)
+            ->Unit(benchmark::kMillisecond);
   }
   benchmark::RegisterBenchmark("norm_train_forward", norm, false)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("norm_train_backward", norm, true)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
   benchmark::RegisterBenchmark("adam/16M", adam)->Arg(1)->Arg(2)->UseRealTime()->Unit(benchmark::kMillisecond);
-  benchmark::RegisterBenchmark("augment/224 gray", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 1}, false)->Threads(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
-  benchmark::RegisterBenchmark("augment/224 rgb", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 3}, false)->Threads(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
-  benchmark::RegisterBenchmark("augment/224 gray constant", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 1, .fill = FillMode::constant}, false)->Threads(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
-  benchmark::RegisterBenchmark("augment/224 gray identity", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 1}, true)->Threads(2)->UseRealTime()->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("augment/224 gray", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 1}, false)
+      ->Threads(2)
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("augment/224 rgb", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 3}, false)
+      ->Threads(2)
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("augment/224 gray constant", augment,
+                               AugmentShape{.n = 1, .h = 224, .w = 224, .c = 1, .fill = FillMode::constant}, false)
+      ->Threads(2)
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+  benchmark::RegisterBenchmark("augment/224 gray identity", augment, AugmentShape{.n = 1, .h = 224, .w = 224, .c = 1}, true)
+      ->Threads(2)
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
   benchmark::RegisterBenchmark("resize/1317x1857 to 224", resize)->Unit(benchmark::kMicrosecond);
 }
 

@@ -48,7 +48,8 @@ void Checker::look_for_races(Place place, const void* p, size_t bytes, bool writ
   const int thread = simt::running_thread.thread;
   const Touch now{blocks_ * kMostThreads + thread, barriers_, met_[thread / 32], atomic};
   const auto address = reinterpret_cast<uint64_t>(p);
-  for (uint64_t b = address; b < address + bytes; ++b) look_for_race((shared ? shared_ : global_)[b], now, writes, shared ? "shared" : "global");
+  for (uint64_t b = address; b < address + bytes; ++b)
+    look_for_race((shared ? shared_ : global_)[b], now, writes, shared ? "shared" : "global");
 }
 
 void Checker::look_for_race(Cell& cell, const Touch& now, bool writes, const char* memory) {

@@ -65,7 +65,10 @@ void run_elements(Runs& r) {
   r.run("bias_act", [&] { cuda::bias_act(rows, Act::relu, x, scale, x, r.out(rows.size()), r.d.stream); });
   r.run("bias_backward", [&] { cuda::bias_backward({4096, 64}, r.in(6, 4096 * 64), {r.wide_out(64)}, r.d.exec, r.d.stream); });
   r.run("scale_shift_act", [&] { cuda::scale_shift_act({256, 64, 64, Act::relu}, x, scale, shift, r.out(rows.size()), r.d.stream); });
-  r.run("dropout", [&] { cuda::dropout({.rows = 64, .c = 128, .rate = 0.5f}, a, r.whole(7, 64, 99, DType::int32), r.whole(8, 1, 99, DType::int32), {y}, r.d.stream); });
+  r.run("dropout", [&] {
+    cuda::dropout({.rows = 64, .c = 128, .rate = 0.5f}, a, r.whole(7, 64, 99, DType::int32), r.whole(8, 1, 99, DType::int32), {y},
+                  r.d.stream);
+  });
   r.run("zero_pad_forward", [&] {
     cuda::zero_pad_forward({.n = 2, .h = 14, .w = 14, .c = 32, .bottom = 1, .right = 1}, r.in(8, 2 * 14 * 14 * 32), r.out(2 * 15 * 15 * 32),
                            r.d.stream);

@@ -29,7 +29,9 @@ Image waves(int64_t h, int64_t w, int seed) {
   for (int64_t y = 0; y < h; ++y)
     for (int64_t x = 0; x < w; ++x) {
       double v = 0;
-      for (int k = 1; k <= 6; ++k) v += std::sin(double(k * seed) + 9.0 * double(k) * double(x) / double(w) + std::cos(double(seed + k)) * 20.0 * double(y) / double(h));
+      for (int k = 1; k <= 6; ++k)
+        v += std::sin(double(k * seed) + 9.0 * double(k) * double(x) / double(w) +
+                      std::cos(double(seed + k)) * 20.0 * double(y) / double(h));
       m.pixels.push_back(uint8_t(std::clamp(128 + 25 * v, 20.0, 235.0)));
     }
   return m;
@@ -108,7 +110,7 @@ TEST_CASE("brightness, border and dark share of a picture") {
   write_bytes(temp / "B/b.png", png(waves(50, 50, 1)));
   const std::vector<FileAudit> audits = audit_files(read_folder(temp.path()), 1);
   const std::array<double, 8> f = audits[0].features;
-  CHECK(close(f[4], 162, 1e-9, 0));             // 0.81 · 200
+  CHECK(close(f[4], 162, 1e-9, 0));  // 0.81 · 200
   CHECK(close(f[5], std::sqrt(0.81 * 0.19) * 200, 1e-9, 0));
   CHECK(f[6] == 0);
   CHECK(close(f[7], 0.19, 1e-12, 0));

@@ -8,9 +8,7 @@
 namespace ptrain::test {
 namespace {
 
-std::pair<double, double> apply(const Transform& t, double x, double y) {
-  return {t.a0 * x + t.a1 * y + t.a2, t.b0 * x + t.b1 * y + t.b2};
-}
+std::pair<double, double> apply(const Transform& t, double x, double y) { return {t.a0 * x + t.a1 * y + t.a2, t.b0 * x + t.b1 * y + t.b2}; }
 
 void expect_same_place(const Transform& t, double x, double y, double want_x, double want_y) {
   const auto [got_x, got_y] = apply(t, x, y);

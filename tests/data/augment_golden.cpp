@@ -20,8 +20,7 @@ TEST_CASE("single transforms have the eight numbers of Keras") {
     else continue;
     CAPTURE(name);
     const std::vector<float> got = {t.a0, t.a1, t.a2, t.b0, t.b1, t.b2, t.c0, t.c1}, want = c["transform"];
-    CHECK(difference(std::span<const float>(got), std::span<const float>(want), 1.5e-6, 0) ==
-          "");  // an ulp of the offsets, which reach 13
+    CHECK(difference(std::span<const float>(got), std::span<const float>(want), 1.5e-6, 0) == "");  // an ulp of the offsets, which reach 13
   }
   CHECK(seen[0] == 24);
   CHECK(seen[1] == 8);

@@ -61,7 +61,8 @@ TEST_CASE("every tier and any number of threads give the same pixels and grey im
   Folder f(12, 8);
   for (const CacheTier tier : {CacheTier::ram, CacheTier::file, CacheTier::none})
     for (const int threads : {1, 2, 5}) {
-      CAPTURE(str(tier)); CAPTURE(threads);
+      CAPTURE(str(tier));
+      CAPTURE(threads);
       const CacheOptions o = options(tier, threads);
       const CachePlan plan = plan_cache(f.manifest, f.all, o);
       CHECK(plan.tier == tier);

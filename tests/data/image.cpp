@@ -27,7 +27,9 @@ TEST_CASE("PNG of every depth and colour becomes 8 bits as documented") {
     for (const int colour : {0, 2, 4, 6})
       for (const int bits : {1, 2, 4, 8, 16}) {
         if (bits < 8 && colour != 0) continue;  // PNG has no such files
-        CAPTURE(colour); CAPTURE(bits); CAPTURE(interlaced);
+        CAPTURE(colour);
+        CAPTURE(bits);
+        CAPTURE(interlaced);
         const Bytes bytes = png(kH, kW, {.bits = bits, .colour = colour, .interlaced = interlaced},
                                 [&](int64_t y, int64_t x, int k) { return value(y, x, k, bits); });
         const Image got = decode(bytes);
@@ -92,7 +94,8 @@ TEST_CASE("BMP and GIF are read and a transparent GIF lies on its background") {
   for (int64_t i = 0; i < 13 * 17; ++i)
     for (size_t k = 0; k < 3; ++k) wrong += got.pixels[size_t(3 * i) + k] != palette[size_t(3 * index(i / 17, i % 17)) + k];
   CHECK(wrong == 0);
-  const Image holes = decode(gif(2, 2, palette, [](int64_t y, int64_t) { return y == 0 ? 5 : 9; }, 9));
+  const Image holes = decode(gif(
+      2, 2, palette, [](int64_t y, int64_t) { return y == 0 ? 5 : 9; }, 9));
   CHECK(Bytes(holes.pixels.begin(), holes.pixels.begin() + 3) == Bytes{5, 10, 195});
   CHECK(Bytes(holes.pixels.end() - 3, holes.pixels.end()) == Bytes{0, 0, 0});
 }
@@ -167,8 +170,7 @@ TEST_CASE("PNG headers that claim too much are refused before memory is taken") 
 
 TEST_CASE("a PNG that unpacks to far more than its picture is refused") {
   // One pixel, and four million zeros behind it.
-  const Bytes bomb =
-      png_signature() + png_header(1, 1, 8, 0) + png_chunk("IDAT", zlib_stored(Bytes(4'000'000, 0))) + png_chunk("IEND", {});
+  const Bytes bomb = png_signature() + png_header(1, 1, 8, 0) + png_chunk("IDAT", zlib_stored(Bytes(4'000'000, 0))) + png_chunk("IEND", {});
   CHECK_NOTHROW(decode(bomb));  // stored, so the file itself is that large: within twice its size
   // The same by compression: a fixed Huffman block that repeats one zero 258 times per 13 bits, 400,000 times.
   Bytes z = {0x78, 0x01};
@@ -178,8 +180,8 @@ TEST_CASE("a PNG that unpacks to far more than its picture is refused") {
     bits |= uint64_t(v) << have, have += n;
     for (; have >= 8; have -= 8, bits >>= 8) z.push_back(uint8_t(bits));
   };
-  put(1, 1), put(1, 2);     // the last block, fixed codes
-  put(0b00001100, 8);       // a literal 0 (code 00110000, first bit first)
+  put(1, 1), put(1, 2);                                             // the last block, fixed codes
+  put(0b00001100, 8);                                               // a literal 0 (code 00110000, first bit first)
   for (int i = 0; i < 400'000; ++i) put(0b10100011, 8), put(0, 5);  // length 258 (code 11000101), distance 1
   put(0, 7), put(0, 7);
   const Bytes inflating = png_signature() + png_header(1, 1, 8, 0) + png_chunk("IDAT", z) + png_chunk("IEND", {});

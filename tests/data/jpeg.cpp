@@ -35,7 +35,12 @@ TEST_CASE("a JPEG with constant chroma is decoded as one channel with the bytes 
     for (const auto& [hs, vs] : {std::pair{1, 1}, {2, 1}, {2, 2}, {1, 2}, {4, 1}})
       for (const bool progressive : {false, true})
         for (const int quality : {35, 75, 100}) {
-          CAPTURE(h); CAPTURE(w); CAPTURE(hs); CAPTURE(vs); CAPTURE(progressive); CAPTURE(quality);
+          CAPTURE(h);
+          CAPTURE(w);
+          CAPTURE(hs);
+          CAPTURE(vs);
+          CAPTURE(progressive);
+          CAPTURE(quality);
           const Image source = grey_as_rgb(picture(h, w, 1, uint64_t(quality)));
           const Bytes bytes = jpeg(
               source, {.h_samp = hs, .v_samp = vs, .quality = quality, .progressive = progressive, .restart = quality == 75 ? 2u : 0u});
@@ -53,7 +58,11 @@ TEST_CASE("a JPEG with colour keeps three channels and the bytes of the RGB deco
   for (const auto& [h, w] : {std::pair<int64_t, int64_t>{1, 1}, {7, 9}, {33, 17}, {64, 80}})
     for (const auto& [hs, vs] : {std::pair{1, 1}, {2, 1}, {2, 2}})
       for (const bool progressive : {false, true}) {
-        CAPTURE(h); CAPTURE(w); CAPTURE(hs); CAPTURE(vs); CAPTURE(progressive);
+        CAPTURE(h);
+        CAPTURE(w);
+        CAPTURE(hs);
+        CAPTURE(vs);
+        CAPTURE(progressive);
         const Bytes bytes = jpeg(picture(h, w, 3), {.h_samp = hs, .v_samp = vs, .progressive = progressive});
         const Image got = decode(bytes);
         CHECK(got.c == 3);
@@ -96,7 +105,8 @@ TEST_CASE("CMYK and YCCK JPEG become RGB as TensorFlow does it") {
   for (const char* stored : {"CMYK", "YCCK"})
     for (const bool adobe : {true, false}) {
       if (!adobe && std::string(stored) == "YCCK") continue;  // without its marker nobody can tell it from CMYK
-      CAPTURE(stored); CAPTURE(adobe);
+      CAPTURE(stored);
+      CAPTURE(adobe);
       const Image got = decode(jpeg(flat(16, 16, inks), {.stored = stored, .quality = 100, .adobe = adobe}));
       CHECK(got.c == 3);
       if (adobe) CHECK(worst_distance(got, 160 * 30 / 255, 160 * 90 / 255, 160 * 200 / 255) <= 3);

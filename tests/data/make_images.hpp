@@ -21,8 +21,8 @@ struct JpegOptions {
   int h_samp = 2, v_samp = 2;    // of the first component; the others have 1
   int quality = 90;
   bool progressive = false, adobe = true, arithmetic = false;
-  unsigned restart = 0;  // coding units between restart marks; 0: none
-  bool ready = false;    // the pixels are YCbCr already
+  unsigned restart = 0;      // coding units between restart marks; 0: none
+  bool ready = false;        // the pixels are YCbCr already
   bool many_passes = false;  // progressive, grey: one pass for each bit of each coefficient
 };
 // `pixels` has as many channels as the stored colours are made of: 1, 3, or 4 inks.
@@ -32,8 +32,8 @@ Bytes jpeg(const Image& pixels, const JpegOptions& options = {});
 Image plain_jpeg_rgb(const Bytes& bytes);
 
 struct PngOptions {
-  int bits = 8;          // of a sample: 1, 2, 4, 8, 16
-  int colour = 2;        // 0 grey, 2 RGB, 3 palette, 4 grey+alpha, 6 RGBA
+  int bits = 8;    // of a sample: 1, 2, 4, 8, 16
+  int colour = 2;  // 0 grey, 2 RGB, 3 palette, 4 grey+alpha, 6 RGBA
   bool interlaced = false;
   Bytes palette = {};       // red, green, blue, …
   Bytes transparency = {};  // the content of tRNS

@@ -25,8 +25,8 @@ TEST_CASE("a folder with parts is read by parts and others are ignored") {
                      "test/A/u.png", "__MACOSX/x.png", "train/.DS_Store", "readme.txt"});
   const Manifest m = read_folder(dir.path());
   CHECK(m.classes == std::vector<std::string>{"A", "B"});
-  CHECK(paths(m) == std::vector<std::string>{"train/A/person3_virus_1.jpeg", "train/B/1.png", "train/B/2.png", "val/A/v.png",
-                                             "val/B/w.png", "test/A/u.png", "test/B/t.png"});
+  CHECK(paths(m) == std::vector<std::string>{"train/A/person3_virus_1.jpeg", "train/B/1.png", "train/B/2.png", "val/A/v.png", "val/B/w.png",
+                                             "test/A/u.png", "test/B/t.png"});
   CHECK(m.entries[0].patient == "person3_virus");
   CHECK(m.entries[1].patient == "1");
   CHECK(m.entries[2].label == 1);
@@ -81,8 +81,8 @@ TEST_CASE("folders that cannot be used say what is wrong and what to do") {
   };
   bad("missing", {"no such folder", "check the path"});
   touch(dir.path(), {"file", "empty/readme.txt", "loose/1.png", "loose/2.png", "one/A/1.png", "hollow/A/1.png", "hollow/B/readme.txt",
-                     "up/data/train/A/1.png", "differ/train/A/1.png", "differ/train/B/1.png", "differ/test/A/1.png",
-                     "differ/test/C/1.png", "blank/train/x.txt"});
+                     "up/data/train/A/1.png", "differ/train/A/1.png", "differ/train/B/1.png", "differ/test/A/1.png", "differ/test/C/1.png",
+                     "blank/train/x.txt"});
   fs::create_directory(dir / "differ/val");
   bad("file", {"this is a file"});
   bad("empty", {"there are no images", ".jpeg"});

@@ -39,7 +39,9 @@ TEST_CASE("CSV fields survive the way out and back") {
   for (const CsvRow& row : rows) text += csv_line(row);
   CHECK(parse_csv(text, "t.csv") == rows);
   CHECK(csv_line({"a,b", "c\"d", "e"}) == "\"a,b\",\"c\"\"d\",e\n");
-  CHECK(parse_csv("\xef\xbb\xbf" "a,b\r\n1,2\r\n", "t.csv") == std::vector<CsvRow>{{"a", "b"}, {"1", "2"}});
+  CHECK(parse_csv("\xef\xbb\xbf"
+                  "a,b\r\n1,2\r\n",
+                  "t.csv") == std::vector<CsvRow>{{"a", "b"}, {"1", "2"}});
   CHECK(parse_csv("a,b\n1,", "t.csv") == std::vector<CsvRow>{{"a", "b"}, {"1", ""}});
   CHECK(parse_csv("", "t.csv").empty());
 }
@@ -53,17 +55,20 @@ TEST_CASE("CSV that is wrong names the line") {
 }
 
 TEST_CASE("patients of the chest X-ray names") {
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"person1_bacteria_1.jpeg", "person1_bacteria"},  {"person1_virus_6.jpeg", "person1_virus"},
-      {"person1000_bacteria_2931.jpeg", "person1000_bacteria"}, {"person1_virus_6_1.jpeg", "person1_virus"},
-      {"IM-0115-0001.jpeg", "IM-0115"},                 {"NORMAL2-IM-0115-0001.jpeg", "NORMAL2-IM-0115"},
-      {"IM-0429-0001-0002.jpeg", "IM-0429"},            {"NORMAL2-IM-1427-0001.jpeg", "NORMAL2-IM-1427"}};
+  const std::vector<std::pair<std::string, std::string>> cases = {{"person1_bacteria_1.jpeg", "person1_bacteria"},
+                                                                  {"person1_virus_6.jpeg", "person1_virus"},
+                                                                  {"person1000_bacteria_2931.jpeg", "person1000_bacteria"},
+                                                                  {"person1_virus_6_1.jpeg", "person1_virus"},
+                                                                  {"IM-0115-0001.jpeg", "IM-0115"},
+                                                                  {"NORMAL2-IM-0115-0001.jpeg", "NORMAL2-IM-0115"},
+                                                                  {"IM-0429-0001-0002.jpeg", "IM-0429"},
+                                                                  {"NORMAL2-IM-1427-0001.jpeg", "NORMAL2-IM-1427"}};
   for (const auto& [name, patient] : cases) {
     CHECK(patient_of_name(name) == patient);
     CHECK(names_a_patient(name));
   }
-  for (const char* name : {"cat.1.png", "person_bacteria_1.png", "person1_fungus_1.png", "person1_bacterial.png", "IM-x.png",
-                           "NORMAL2.png", "xIM-1-2.png"}) {
+  for (const char* name :
+       {"cat.1.png", "person_bacteria_1.png", "person1_fungus_1.png", "person1_bacterial.png", "IM-x.png", "NORMAL2.png", "xIM-1-2.png"}) {
     CHECK(patient_of_name(name) == fs::path(name).stem().string());
     CHECK_FALSE(names_a_patient(name));
   }
@@ -148,7 +153,11 @@ TEST_CASE("parallel_for visits every index once and hands on what is thrown") {
     std::vector<std::atomic<int>> visits(500);
     parallel_for(threads, 500, [&](int64_t i) { ++visits[size_t(i)]; });
     CHECK(std::all_of(visits.begin(), visits.end(), [](const auto& v) { return v == 1; }));
-    CHECK_THROWS_AS(parallel_for(threads, 500, [&](int64_t i) { if (i == 77) fail(ErrorKind::data, "seventy-seven"); }), Error);
+    CHECK_THROWS_AS(parallel_for(threads, 500,
+                                 [&](int64_t i) {
+                                   if (i == 77) fail(ErrorKind::data, "seventy-seven");
+                                 }),
+                    Error);
     CHECK_NOTHROW(parallel_for(threads, 0, [](int64_t) { FAIL("nothing to do"); }));
   }
 }

@@ -83,8 +83,9 @@ TEST_CASE("conv forward and both gradients are sums over all products") {
       t.check_into(
           "dw", t.dtype(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); }, between);
       if (t.wide() != t.dtype())
-        t.check_into("float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1,
-                     [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); }, between);
+        t.check_into(
+            "float32 dw", t.wide(), dw, s.n * s.p() * s.q(), 1, [&](Into d) { t.backend().conv_backward_filter(t.exec(), s, x, dy, d); },
+            between);
     }
   });
 }

@@ -175,7 +175,8 @@ TEST_CASE("cuda: dropout drops what the reference drops") {
       Duel d(type, shift);
       std::vector<double> places = numbers(4, s.rows, 0, 100000);
       for (double& p : places) p = std::floor(p);
-      const Both &x = d.input(numbers(1, s.rows * s.c, 1, 2)), &samples = d.input(places, DType::int32), &epoch = d.input({9}, DType::int32);
+      const Both &x = d.input(numbers(1, s.rows * s.c, 1, 2)), &samples = d.input(places, DType::int32),
+                 &epoch = d.input({9}, DType::int32);
       d.same_into("y", s.rows * s.c, type, 1, 2, [&](IntoBoth y) {
         d.ref.dropout(*d.ref_exec, s, x.here, samples.here, epoch.here, y.here);
         cuda::dropout(s, x.there, samples.there, epoch.there, y.there, d.stream);

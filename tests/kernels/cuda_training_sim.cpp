@@ -20,7 +20,9 @@ const OptimizerRule kRules[] = {
 // One tensor, twice.
 struct Slot {
   Slot(Duel& d, uint32_t key, int64_t n, DType gradient, bool copy)
-      : w(d.state(numbers(key, n), DType::float32)), dw(d.state(numbers(key + 1, n), gradient)), copy(copy ? &d.output(n) : nullptr) {
+      : w(d.state(numbers(key, n), DType::float32)),
+        dw(d.state(numbers(key + 1, n), gradient)),
+        copy(copy ? &d.output(n) : nullptr) {
     for (auto& s : state) s = &d.state(std::vector<double>(size_t(n)), DType::float32);
   }
   OptimizerSlot here() const { return {w.here, dw.here, {state[0]->here, state[1]->here, state[2]->here}, copy ? copy->here : Buffer{}}; }

@@ -74,8 +74,7 @@ __global__ void deadlock_kernel(float* y) {
 }
 __global__ void two_barriers_kernel() {
   if (threadIdx.x % 2) __syncthreads();
-  else
-    __syncthreads();
+  else __syncthreads();
 }
 __global__ void wrong_mask_kernel() {
   if (threadIdx.x >= 16) __syncwarp(0x0000ffffu);
@@ -185,12 +184,10 @@ TEST_CASE("simt: what a captured stream forbids, as CUDA has it") {
     REQUIRE(cudaEventCreateWithFlags(&before, cudaEventDisableTiming) == cudaSuccess);
     CHECK(cudaEventRecord(before, stream) == cudaSuccess);
     void* p = nullptr;
-    const std::function<cudaError_t()> forbidden[] = {[&] { return cudaMalloc(&p, 64); },
-                                                      [&] { return cudaMallocHost(&p, 64); },
-                                                      [&] { return cudaDeviceSynchronize(); },
-                                                      [&] { return cudaStreamSynchronize(stream); },
-                                                      [&] { return cudaEventSynchronize(before); },
-                                                      [&] { return cudaStreamWaitEvent(stream, before); }};
+    const std::function<cudaError_t()> forbidden[] = {
+        [&] { return cudaMalloc(&p, 64); },           [&] { return cudaMallocHost(&p, 64); },
+        [&] { return cudaDeviceSynchronize(); },      [&] { return cudaStreamSynchronize(stream); },
+        [&] { return cudaEventSynchronize(before); }, [&] { return cudaStreamWaitEvent(stream, before); }};
     cudaGraph_t graph = nullptr;
     for (const auto& call : forbidden) {
       REQUIRE(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess);

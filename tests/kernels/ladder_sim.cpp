@@ -19,7 +19,9 @@ void in_float32(F&& body) {
 }  // namespace
 
 TEST_CASE("ladder: depthwise steps equal the reference") {
-  const DepthwiseShape shapes[] = {{.n = 2, .h = 9, .w = 7, .c = 20, .pad_h = 1, .pad_w = 1}, {.n = 1, .h = 8, .w = 11, .c = 33, .stride = 2, .more_h = 1, .more_w = 1}, {.n = 1, .h = 3, .w = 3, .c = 1}};
+  const DepthwiseShape shapes[] = {{.n = 2, .h = 9, .w = 7, .c = 20, .pad_h = 1, .pad_w = 1},
+                                   {.n = 1, .h = 8, .w = 11, .c = 33, .stride = 2, .more_h = 1, .more_w = 1},
+                                   {.n = 1, .h = 3, .w = 3, .c = 1}};
   in_float32([&](bool shift) {
     for (const DepthwiseShape& s : shapes)
       for (const auto& step : ladder::kDepthwise) {
@@ -40,11 +42,20 @@ TEST_CASE("ladder: norm steps equal the reference") {
       for (const auto& step : ladder::kNorm) {
         CAPTURE(step.name);
         Duel d(DType::float32, shift);
-        const Both &x = d.input(numbers(1, s.size(), -2, 2)), &gamma = d.input(numbers(2, s.c)), &beta = d.input(numbers(3, s.c)), &moving_mean = d.state(numbers(4, s.c), DType::float32),
-                   &moving_variance = d.state(numbers(5, s.c, 0.5, 2), DType::float32), &mean = d.output(s.c), &inv_std = d.output(s.c), &y = d.output(s.size());
-        const auto arguments = [&](Buffer Both::* side) {
-          return NormTrain{.x = x.*side, .gamma = gamma.*side, .beta = beta.*side, .moving_mean = moving_mean.*side, .moving_variance = moving_variance.*side, .momentum = 0.9,
-                           .mean = mean.*side, .inv_std = inv_std.*side, .y = y.*side};
+        const Both &x = d.input(numbers(1, s.size(), -2, 2)), &gamma = d.input(numbers(2, s.c)), &beta = d.input(numbers(3, s.c)),
+                   &moving_mean = d.state(numbers(4, s.c), DType::float32),
+                   &moving_variance = d.state(numbers(5, s.c, 0.5, 2), DType::float32), &mean = d.output(s.c), &inv_std = d.output(s.c),
+                   &y = d.output(s.size());
+        const auto arguments = [&](Buffer Both::*side) {
+          return NormTrain{.x = x.*side,
+                           .gamma = gamma.*side,
+                           .beta = beta.*side,
+                           .moving_mean = moving_mean.*side,
+                           .moving_variance = moving_variance.*side,
+                           .momentum = 0.9,
+                           .mean = mean.*side,
+                           .inv_std = inv_std.*side,
+                           .y = y.*side};
         };
         d.ref.norm_train_forward(*d.ref_exec, s, arguments(&Both::here));
         step.run(s, arguments(&Both::there), d.exec, d.exec.stream);
@@ -66,8 +77,9 @@ TEST_CASE("ladder: cross entropy steps equal the reference") {
         std::vector<double> labels = numbers(2, s.rows, 0, double(s.classes));
         for (double& l : labels) l = std::min(std::floor(l), double(s.classes - 1));
         Duel d(DType::float32, shift);
-        const Both &z = d.input(numbers(1, s.rows * s.classes, -9, 9)), &label = d.input(labels, DType::int32), &weights = d.input(numbers(3, s.classes, 0.5, 2)), &p = d.output(s.rows * s.classes),
-                   &losses = d.output(s.rows), &loss = d.output(1);
+        const Both &z = d.input(numbers(1, s.rows * s.classes, -9, 9)), &label = d.input(labels, DType::int32),
+                   &weights = d.input(numbers(3, s.classes, 0.5, 2)), &p = d.output(s.rows * s.classes), &losses = d.output(s.rows),
+                   &loss = d.output(1);
         d.ref.softmax_cross_entropy_forward(*d.ref_exec, s, z.here, label.here, weights.here, p.here, losses.here, {loss.here});
         step.run(s, z.there, label.there, weights.there, p.there, losses.there, {loss.there}, d.exec.stream);
         d.same("p", p, 16);
@@ -83,7 +95,8 @@ TEST_CASE("ladder: augmentation steps equal the reference") {
       for (const auto& step : ladder::kAugment) {
         CAPTURE(step.name);
         const AugmentShape s{.n = 2, .h = 19, .w = 23, .c = channels};
-        const AugmentImage images[] = {{.transform = {0.98f, 0.1f, 1.5f, -0.1f, 1.02f, -2, 0, 0}, .contrast = 1.2f, .brightness = 7}, {.transform = {}, .contrast = 1, .brightness = 0}};
+        const AugmentImage images[] = {{.transform = {0.98f, 0.1f, 1.5f, -0.1f, 1.02f, -2, 0, 0}, .contrast = 1.2f, .brightness = 7},
+                                       {.transform = {}, .contrast = 1, .brightness = 0}};
         const Preprocess pre{.scale = {1 / 127.5f, 1 / 127.5f, 1 / 127.5f}, .shift = {-1, -0.5f, 0}, .bgr = true};
         std::vector<double> pixels = numbers(1, s.n * s.h * s.w * s.c, 0, 256);
         for (double& v : pixels) v = std::floor(v);

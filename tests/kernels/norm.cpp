@@ -24,8 +24,12 @@ const Case kCases[] = {
 // One batch norm and its statistics, in double.
 struct Norm {
   Norm(Trial& t, const Case& c, const std::vector<double>& values)
-      : s(c.s), x(t.input(values)), gamma(c.gamma ? &t.input(numbers(2, s.c, 0.5, 1.5), t.wide()) : nullptr),
-        beta(t.input(numbers(3, s.c), t.wide())), mean(size_t(s.c)), variance(size_t(s.c)) {
+      : s(c.s),
+        x(t.input(values)),
+        gamma(c.gamma ? &t.input(numbers(2, s.c, 0.5, 1.5), t.wide()) : nullptr),
+        beta(t.input(numbers(3, s.c), t.wide())),
+        mean(size_t(s.c)),
+        variance(size_t(s.c)) {
     for (size_t i = 0; i < x.values.size(); ++i) mean[channel(i)] += x.values[i] / double(s.rows);
     for (size_t i = 0; i < x.values.size(); ++i) variance[channel(i)] += std::pow(x.values[i] - mean[channel(i)], 2) / double(s.rows);
   }
@@ -86,7 +90,8 @@ TEST_CASE("norm_train normalises by the batch and moves the moving statistics") 
         }
         t.check("y", y, n.y(n.mean, n.inv_std(n.variance)), c.s.rows, 100);
         const Guarded& again = t.output(c.s.size());
-        t.backend().norm_apply(t.exec(), c.s, {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .mean = mean, .inv_std = inv_std, .y = again});
+        t.backend().norm_apply(t.exec(), c.s,
+                               {.x = n.x, .gamma = n.gamma_buffer(), .beta = n.beta, .mean = mean, .inv_std = inv_std, .y = again});
         t.check("y once more", again, n.y(t.read(mean), t.read(inv_std)), 4, 100);
         t.check("mean", mean, n.mean, c.s.rows, 4);
         t.check("inv_std", inv_std, n.inv_std(n.variance), c.s.rows, 100);
@@ -171,7 +176,8 @@ TEST_CASE("norm backward follows the Jacobian and computes only what is asked fo
             });
           if (wants_dx) {
             const Guarded& same = t.state(dy.values, t.dtype());
-            run({same}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{}, same);
+            run({same}, wants_dgamma ? Into{t.output(c.s.c, t.wide())} : Into{}, wants_dbeta ? Into{t.output(c.s.c, t.wide())} : Into{},
+                same);
             t.check("dx in the place of dy", same, dx, c.s.rows + 8, 8 * largest);
           }
           if (wants_dgamma)

@@ -74,7 +74,9 @@ struct Textbook {
 // One tensor on a backend with everything that a step needs.
 struct Slot {
   Slot(Trial& t, uint32_t key, int64_t n, DType gradient, bool copy)
-      : w(t.state(numbers(key, n), t.wide())), dw(t.state(numbers(key + 1, n), gradient)), copy(copy ? &t.output(n) : nullptr) {
+      : w(t.state(numbers(key, n), t.wide())),
+        dw(t.state(numbers(key + 1, n), gradient)),
+        copy(copy ? &t.output(n) : nullptr) {
     for (auto& s : state) s = &t.state(std::vector<double>(size_t(n)), t.wide());
   }
   OptimizerSlot slot() const { return {w, dw, {*state[0], *state[1], *state[2]}, copy ? copy->buffer : Buffer{}}; }
@@ -135,7 +137,8 @@ TEST_CASE("a learning rate on the device takes the place of the rule's") {
       const auto train = [&](const OptimizerRule& r, const Buffer& rate) {
         const Guarded &w = t.state(first, t.wide()), &dw = t.input(slope, t.wide()), &iterations = t.state({0}, DType::int32);
         const OptimizerSlot slot{w, dw, {t.state(zeros, t.wide()), t.state(zeros, t.wide()), t.state(zeros, t.wide())}, {}};
-        for (int step = 0; step < 3; ++step) t.backend().optimizer_step(t.exec(), r, {&slot, 1}, {.iterations = iterations, .learning_rate = rate});
+        for (int step = 0; step < 3; ++step)
+          t.backend().optimizer_step(t.exec(), r, {&slot, 1}, {.iterations = iterations, .learning_rate = rate});
         return t.read(w);
       };
       const Guarded& rate = t.input({0.03125}, DType::float32);

@@ -64,7 +64,8 @@ TEST_CASE("max_pool takes the largest and gives the gradient to the first of the
         const Guarded &got = t.output(s.y_size()), &alone = t.output(s.y_size()), &argmax = t.output(s.y_size(), DType::uint8);
         t.backend().max_pool_forward(t.exec(), s, x, got, argmax);
         t.check("y", got, y, Tolerance{});
-        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1, [&](Into d) { t.backend().max_pool_backward(t.exec(), s, argmax, dy, d); });
+        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1,
+                     [&](Into d) { t.backend().max_pool_backward(t.exec(), s, argmax, dy, d); });
         t.backend().max_pool_forward(t.exec(), s, x, alone);
         t.check("y without argmax", alone, y, Tolerance{});
       }
@@ -80,7 +81,8 @@ TEST_CASE("max_pool stops the gradient where the activation before it is flat") 
         Trial t(target);
         std::vector<double> values = numbers(1, s.x_size(), -12, act == Act::relu ? 2 : 12);
         for (double& v : values) v = std::clamp(std::round(v), 0., act == Act::relu6 ? 6. : 12.);  // as an activation leaves them
-        const Guarded &x = t.input(values), &dy = t.input(numbers(2, s.y_size())), &y = t.output(s.y_size()), &argmax = t.output(s.y_size(), DType::uint8);
+        const Guarded &x = t.input(values), &dy = t.input(numbers(2, s.y_size())), &y = t.output(s.y_size()),
+                      &argmax = t.output(s.y_size(), DType::uint8);
         std::vector<double> dx(size_t(s.x_size()));
         each_window(s, [&](size_t i, const std::vector<size_t>& members) {
           const size_t best = *std::max_element(members.begin(), members.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
@@ -88,7 +90,8 @@ TEST_CASE("max_pool stops the gradient where the activation before it is flat") 
           else ++stopped;
         });
         t.backend().max_pool_forward(t.exec(), s, x, y, argmax, act);
-        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1, [&](Into d) { t.backend().max_pool_backward(t.exec(), s, argmax, dy, d); });
+        t.check_into("dx", t.dtype(), dx, s.window * s.window, 1,
+                     [&](Into d) { t.backend().max_pool_backward(t.exec(), s, argmax, dy, d); });
       }
       CHECK(stopped > 20);
     }

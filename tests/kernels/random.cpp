@@ -18,7 +18,8 @@ TEST_CASE("dropout keeps the elements whose random number reaches the rate") {
       DropoutShape s = kDropout;
       s.rate = rate;
       Trial t(target);
-      const Guarded &x = t.input(numbers(1, s.rows * s.c)), &samples = t.input({7, 0, 5231, 7, 2147483647}, DType::int32), &epoch = t.input({kEpoch}, DType::int32);
+      const Guarded &x = t.input(numbers(1, s.rows * s.c)), &samples = t.input({7, 0, 5231, 7, 2147483647}, DType::int32),
+                    &epoch = t.input({kEpoch}, DType::int32);
       const float factor = 1 / (1 - rate);
       std::vector<double> want = x.values;
       for (size_t i = 0; i < want.size(); ++i) {

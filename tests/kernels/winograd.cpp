@@ -1,7 +1,7 @@
 // Winograd's convolution against the reference. Its sums are others than those of the direct convolution, so it has a tolerance of its
 // own: 2e-5 of the result's rms for the rms of the error, 2e-4 for the largest.
-#include "kernels/cpu/conv_choice.hpp"
 #include "kernels/cpu/winograd.hpp"
+#include "kernels/cpu/conv_choice.hpp"
 #include "tests/kernels/backends.hpp"
 
 using namespace ptrain;
@@ -27,9 +27,13 @@ std::vector<float> noise(int64_t n, uint64_t seed) {
 
 // With sentinels behind the values.
 struct Fenced {
-  explicit Fenced(int64_t n, float fill = 0) : values(size_t(n + kSentinels), fill), size(n) { std::fill(values.end() - kSentinels, values.end(), kSentinel); }
+  explicit Fenced(int64_t n, float fill = 0) : values(size_t(n + kSentinels), fill), size(n) {
+    std::fill(values.end() - kSentinels, values.end(), kSentinel);
+  }
   Buffer buffer() { return {values.data(), DType::float32, size}; }
-  bool intact() const { return std::all_of(values.end() - kSentinels, values.end(), [](float v) { return v == kSentinel; }); }
+  bool intact() const {
+    return std::all_of(values.end() - kSentinels, values.end(), [](float v) { return v == kSentinel; });
+  }
   std::vector<float> values;
   int64_t size;
 };
@@ -72,7 +76,11 @@ struct Sides {
 TEST_CASE("winograd forward and both gradients agree with the reference") {
   for (const ConvShape& s : kShapes)
     for (const int threads : {1, 2}) {
-      CAPTURE(s.h); CAPTURE(s.w); CAPTURE(s.c); CAPTURE(s.k); CAPTURE(threads);
+      CAPTURE(s.h);
+      CAPTURE(s.w);
+      CAPTURE(s.c);
+      CAPTURE(s.k);
+      CAPTURE(threads);
       REQUIRE(cpu::winograd_fits(s, DType::float32));
       Sides sides;
       const auto exec = sides.cpu->make_exec(threads);
@@ -97,10 +105,15 @@ TEST_CASE("winograd's frozen convolution agrees with the reference, and an image
   for (const ConvShape& s : kShapes)
     for (const bool residual : {false, true})
       for (const Act act : {Act::none, Act::relu, Act::relu6}) {
-        CAPTURE(s.h); CAPTURE(s.w); CAPTURE(s.c); CAPTURE(s.k); CAPTURE(residual);
+        CAPTURE(s.h);
+        CAPTURE(s.w);
+        CAPTURE(s.c);
+        CAPTURE(s.k);
+        CAPTURE(residual);
         Sides sides;
         const auto exec = sides.cpu->make_exec(2), single = sides.cpu->make_exec(1);
-        std::vector<float> x = noise(s.x_size(), 4), w = noise(s.w_size(), 5), scale = noise(s.k, 6), shift = noise(s.k, 7), r = noise(s.y_size(), 8);
+        std::vector<float> x = noise(s.x_size(), 4), w = noise(s.w_size(), 5), scale = noise(s.k, 6), shift = noise(s.k, 7),
+                           r = noise(s.y_size(), 8);
         for (float& v : scale) v += 2;
         const Fused<ConvShape> f{s, act, residual};
         Fenced y(s.y_size()), want(s.y_size());
@@ -114,7 +127,8 @@ TEST_CASE("winograd's frozen convolution agrees with the reference, and an image
         one.conv.n = 1;
         const int64_t last = s.n - 1, x_size = s.x_size() / s.n, y_size = s.y_size() / s.n;
         Fenced alone(y_size);
-        sides.cpu->conv_bn_act(*single, one, buffer(x).slice(last * x_size, x_size), *packed, residual ? other.slice(last * y_size, y_size) : Buffer{}, alone.buffer());
+        sides.cpu->conv_bn_act(*single, one, buffer(x).slice(last * x_size, x_size), *packed,
+                               residual ? other.slice(last * y_size, y_size) : Buffer{}, alone.buffer());
         CHECK(std::equal(alone.values.begin(), alone.values.begin() + y_size, y.values.begin() + last * y_size));
       }
 }
@@ -137,7 +151,8 @@ TEST_CASE("winograd gives the same bytes for any number of threads") {
 }
 
 TEST_CASE("a backend convolves directly until it is told otherwise, and then by the table of costs") {
-  const ConvShape large{.n = 1, .h = 56, .w = 56, .c = 64, .k = 64, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1}, narrow{.n = 1, .h = 7, .w = 7, .c = 512, .k = 512, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1};
+  const ConvShape large{.n = 1, .h = 56, .w = 56, .c = 64, .k = 64, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1},
+      narrow{.n = 1, .h = 7, .w = 7, .c = 512, .k = 512, .r = 3, .s = 3, .pad_h = 1, .pad_w = 1};
   ConvShape strided = large, wide = large;
   strided.stride = 2, wide.r = wide.s = 5;
   cpu::ConvAlgorithms choices;

@@ -190,9 +190,9 @@ TEST_CASE("model file: laid out first, it becomes final from its beginning to it
   w.reserve_weight("scalar", "bias", {});
   w.reserve_text("digest", 5);
   w.lay_out();
-  CHECK_THROWS_AS(w.begin_weight("another", "kernel", {3, 4}), Error);   // no room was reserved
+  CHECK_THROWS_AS(w.begin_weight("another", "kernel", {3, 4}), Error);  // no room was reserved
   CHECK_THROWS_AS(w.begin_weight("layer_0", "kernel", {3, 5}), Error);  // or other room
-  std::string seen;  // what a reader has behind the writer
+  std::string seen;                                                     // what a reader has behind the writer
   const auto follow = [&] {
     CHECK(w.final_bytes() >= seen.size());
     std::string more(w.final_bytes() - seen.size(), '\0');

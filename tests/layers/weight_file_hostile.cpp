@@ -110,8 +110,10 @@ TEST_CASE("hostile model files are refused by name") {
   });
   expect("has 5 dimensions", [](hid_t, hid_t a) { dataset(a, "kernel", H5T_IEEE_F32LE, simple({1, 1, 1, 1, 4})); });
   expect("format version 99", [](hid_t file, hid_t) { hdf5::write_attribute(file, "format_version", int64_t(99)); });
-  expect("not a model file", [](hid_t, hid_t) {}, false);
-  expect("this is a Keras file", [](hid_t file, hid_t) { hdf5::write_attribute(file, "keras_version", "3.15.1"); }, false);
+  expect(
+      "not a model file", [](hid_t, hid_t) {}, false);
+  expect(
+      "this is a Keras file", [](hid_t file, hid_t) { hdf5::write_attribute(file, "keras_version", "3.15.1"); }, false);
   expect("contains itself", [](hid_t file, hid_t) {
     const hid_t state = H5Gcreate2(file, "state", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     H5Lcreate_hard(file, "state", state, "again", H5P_DEFAULT, H5P_DEFAULT);
@@ -129,7 +131,7 @@ TEST_CASE("compressed chunks must unpack to their size") {
     return [=](hid_t, hid_t a) { put_chunk(dataset(a, "kernel", H5T_IEEE_F32LE, simple({1024}), chunked({1024}, 6)), bytes, cut); };
   };
   expect("accepted", with_chunk(4096, false));
-  expect("does not unpack to its size", with_chunk(4092, false));          // the library would read past the end of its buffer
+  expect("does not unpack to its size", with_chunk(4092, false));  // the library would read past the end of its buffer
   expect("does not unpack to its size", with_chunk(4100, false));
   expect("does not unpack to its size", with_chunk(size_t(1) << 26, false));  // 64 kilobytes that would become 64 megabytes
   expect("does not unpack to its size", with_chunk(4096, true));
@@ -145,10 +147,11 @@ TEST_CASE("compressed chunks must unpack to their size") {
       const hid_t list = chunked({4}, -1);
       H5Pset_filter(list, hdf5::kLzf, H5Z_FLAG_OPTIONAL, 0, nullptr);
       const std::array<hsize_t, 1> at{0};
-      REQUIRE(H5Dwrite_chunk(dataset(a, "kernel", H5T_IEEE_F32LE, simple({4}), list), H5P_DEFAULT, 0, at.data(), packed.size(), packed.data()) >= 0);
+      REQUIRE(H5Dwrite_chunk(dataset(a, "kernel", H5T_IEEE_F32LE, simple({4}), list), H5P_DEFAULT, 0, at.data(), packed.size(),
+                             packed.data()) >= 0);
     };
   };
-  expect("accepted", with_lzf(std::string("\0\0\xe0\x06\0", 5)));             // one byte, then 15 times the byte before
+  expect("accepted", with_lzf(std::string("\0\0\xe0\x06\0", 5)));  // one byte, then 15 times the byte before
   expect("does not unpack to its size", with_lzf(std::string("\0\0\xe0\x05\0", 5)));
   expect("does not unpack to its size", with_lzf(std::string("\0\0\xe0\xff\0", 5)));
   expect("does not unpack to its size", with_lzf(std::string("\0\0\xe0\x06\1", 5)));  // from before the beginning

@@ -27,8 +27,12 @@ inline void add_convs(std::set<cuda::ConvKey>& keys, const NetInfo& net, int64_t
       if (cost.conv.n == 0) continue;
       const std::string op = cost.op;
       const bool then_norm = op == "conv_norm_infer";  // a kernel of its own there
-      cuda::ConvKey key{.shape = cost.conv, .type = type, .filter = type, .act = then_norm ? Act::none : cost.act, .residual = cost.residual};
-      key.kind = op == "conv_forward" || then_norm ? cuda::ConvKind::forward : op == "conv_backward_data" ? cuda::ConvKind::backward_data : op == "conv_backward_filter" ? cuda::ConvKind::backward_filter : cuda::ConvKind::fused;
+      cuda::ConvKey key{
+          .shape = cost.conv, .type = type, .filter = type, .act = then_norm ? Act::none : cost.act, .residual = cost.residual};
+      key.kind = op == "conv_forward" || then_norm ? cuda::ConvKind::forward
+                 : op == "conv_backward_data"      ? cuda::ConvKind::backward_data
+                 : op == "conv_backward_filter"    ? cuda::ConvKind::backward_filter
+                                                   : cuda::ConvKind::fused;
       keys.insert(key);
     }
   };
@@ -55,21 +59,27 @@ struct PlanCount {
   int64_t padded = 0;      // only after a kernel of ours has padded the input
   int64_t split = 0;       // fused: a plan for the convolution, a kernel of ours for the rest
   int64_t none = 0;
-  int64_t workspace = 0;   // the largest, bytes
-  std::string missing;     // the first convolution without a plan, and why
+  int64_t workspace = 0;  // the largest, bytes
+  std::string missing;    // the first convolution without a plan, and why
 };
 
 inline std::vector<std::string> columns(const PlanCount& c) {
   std::vector<std::string> texts{c.card, c.type, std::to_string(c.batch), c.kind};
-  for (const int64_t v : {c.convolutions, c.heuristics, c.fallback, c.padded, c.split, c.none, c.workspace}) texts.push_back(std::to_string(v));
+  for (const int64_t v : {c.convolutions, c.heuristics, c.fallback, c.padded, c.split, c.none, c.workspace})
+    texts.push_back(std::to_string(v));
   return texts;
 }
-inline const std::vector<std::string> kColumns{"card", "type", "batch", "kind", "convolutions", "heuristics", "fallback", "padded", "split", "none", "workspace"};
+inline const std::vector<std::string> kColumns{"card",     "type",   "batch", "kind", "convolutions", "heuristics",
+                                               "fallback", "padded", "split", "none", "workspace"};
 
 // Asks the real cuDNN for a plan of each key, as the backend does (kernels/cuda/plans.cpp, fused.cpp).
 class PlanBuilder {
  public:
-  PlanBuilder(const std::string& card, DType type, int64_t batch) : card_(card), type_(type), batch_(batch), device_(cuda::device_from_json(read_file(folder() / (card + ".json")))) {}
+  PlanBuilder(const std::string& card, DType type, int64_t batch)
+      : card_(card),
+        type_(type),
+        batch_(batch),
+        device_(cuda::device_from_json(read_file(folder() / (card + ".json")))) {}
   static std::filesystem::path folder() { return source_dir() / "kernels" / "cuda" / "cards"; }
 
   std::vector<PlanCount> count(const std::set<cuda::ConvKey>& keys) {
@@ -121,7 +131,8 @@ inline void same_as_documented(const PlanCount& c) {
   static const std::vector<Row> documented = read_tsv(source_dir() / "docs" / "cuda-plans.tsv");
   const std::vector<std::string> now = columns(c);
   for (const Row& row : documented) {
-    if (row.at("card") != c.card || row.at("type") != c.type || row.at("kind") != c.kind || row.at("batch") != std::to_string(c.batch)) continue;
+    if (row.at("card") != c.card || row.at("type") != c.type || row.at("kind") != c.kind || row.at("batch") != std::to_string(c.batch))
+      continue;
     for (size_t i = 0; i < kColumns.size(); ++i) {
       INFO(c.card, " ", c.type, " batch ", c.batch, " ", c.kind, ", column ", kColumns[i], "; without a plan: ", c.missing);
       CHECK(now[i] == row.at(kColumns[i]));

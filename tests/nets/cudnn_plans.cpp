@@ -1,5 +1,5 @@
-// The real cuDNN, with no GPU, has a plan for every convolution of the five nets as the backend asks for them: two cards, the rest under the
-// label plans_full.
+// The real cuDNN, with no GPU, has a plan for every convolution of the five nets as the backend asks for them: two cards, the rest under
+// the label plans_full.
 #ifdef PTRAIN_HAS_CUDNN
 #include "tests/nets/conv_plans.hpp"
 
@@ -19,11 +19,14 @@ TEST_CASE("cuDNN accepts every float16 convolution of the five nets on T4 and H1
 
 TEST_CASE("cuDNN refuses a convolution that no card can compute") {
   cuda::ConvKey key{.shape = {.n = 1, .h = 8, .w = 8, .c = 3, .k = 4, .r = 3, .s = 3}, .type = DType::bfloat16, .filter = DType::bfloat16};
-  const cuda::PlanSearch found = cuda::find_plan(key, cuda::device_from_json(read_file(PlanBuilder::folder() / "t4.json")));  // bfloat16 needs sm_80
+  const cuda::PlanSearch found =
+      cuda::find_plan(key, cuda::device_from_json(read_file(PlanBuilder::folder() / "t4.json")));  // bfloat16 needs sm_80
   CHECK(!found.plan);
 }
 #else
 #include "tests/support/support.hpp"
 
-TEST_CASE("cuDNN accepts every float16 convolution of the five nets on T4 and H100") { ptrain::test::skip("cudnn", "cuDNN is not installed"); }
+TEST_CASE("cuDNN accepts every float16 convolution of the five nets on T4 and H100") {
+  ptrain::test::skip("cudnn", "cuDNN is not installed");
+}
 #endif

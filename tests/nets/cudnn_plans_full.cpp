@@ -33,5 +33,7 @@ TEST_CASE("cuDNN's plans for all cards, types and batches are those of the table
 #else
 #include "tests/support/support.hpp"
 
-TEST_CASE("cuDNN's plans for all cards, types and batches are those of the table") { ptrain::test::skip("cudnn", "cuDNN is not installed"); }
+TEST_CASE("cuDNN's plans for all cards, types and batches are those of the table") {
+  ptrain::test::skip("cudnn", "cuDNN is not installed");
+}
 #endif

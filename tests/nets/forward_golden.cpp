@@ -82,7 +82,8 @@ void pooled_features_equal_keras(const std::string& name, DeviceUnderTest device
     const size_t x = stem.find('x', prefix.size());
     const int64_t h = std::stoll(stem.substr(prefix.size())), w = std::stoll(stem.substr(x + 1));
     CAPTURE(stem);
-    NetUnderTest t(net, [&](Scope& s, Tensor in) { return s.global_avg_pool(net.features(s, in), "gap"); }, h, w, device.kind);
+    NetUnderTest t(
+        net, [&](Scope& s, Tensor in) { return s.global_avg_pool(net.features(s, in), "gap"); }, h, w, device.kind);
     FrozenWeights packed;
     Context c = t.context();
     Scope scope(c, t.params, {.frozen = &packed});
@@ -98,7 +99,8 @@ void top_equals_keras(const std::string& name, DeviceUnderTest device) {
   Scope scope(c, t.params);
   const Tensor logits = t.function(scope, t.formula_images(1));
   const auto folder = shared() / "keras" / "forward";
-  const Array want = read_npy(folder / concat("top_", net.keras_name, "_logits.npy")), p = read_npy(folder / concat("top_", net.keras_name, "_softmax.npy"));
+  const Array want = read_npy(folder / concat("top_", net.keras_name, "_logits.npy")),
+              p = read_npy(folder / concat("top_", net.keras_name, "_softmax.npy"));
   double rms = 0;
   for (double v : want.values) rms += v * v / double(want.values.size());
   CHECK(difference(logits.to_doubles(), want.values, device.slack * 1e-5 * std::sqrt(rms), 0) == "");
@@ -107,12 +109,27 @@ void top_equals_keras(const std::string& name, DeviceUnderTest device) {
 
 }  // namespace
 
-#define EACH_NET(title, call)                                                                \
-  TEST_CASE("vgg16 " title) { NEEDS_GOLDENS("forward"); call("vgg16"); }                     \
-  TEST_CASE("mobilenet_v2 " title) { NEEDS_GOLDENS("forward"); call("mobilenet_v2"); }       \
-  TEST_CASE("densenet121 " title) { NEEDS_GOLDENS("forward"); call("densenet121"); }         \
-  TEST_CASE("inception_v3 " title) { NEEDS_GOLDENS("forward"); call("inception_v3"); }       \
-  TEST_CASE("resnet50 " title) { NEEDS_GOLDENS("forward"); call("resnet50"); }
+#define EACH_NET(title, call)        \
+  TEST_CASE("vgg16 " title) {        \
+    NEEDS_GOLDENS("forward");        \
+    call("vgg16");                   \
+  }                                  \
+  TEST_CASE("mobilenet_v2 " title) { \
+    NEEDS_GOLDENS("forward");        \
+    call("mobilenet_v2");            \
+  }                                  \
+  TEST_CASE("densenet121 " title) {  \
+    NEEDS_GOLDENS("forward");        \
+    call("densenet121");             \
+  }                                  \
+  TEST_CASE("inception_v3 " title) { \
+    NEEDS_GOLDENS("forward");        \
+    call("inception_v3");            \
+  }                                  \
+  TEST_CASE("resnet50 " title) {     \
+    NEEDS_GOLDENS("forward");        \
+    call("resnet50");                \
+  }
 
 #define ON_REFERENCE(f) [](const char* net) { f(net, kReference); }
 #define ON_CPU(f) [](const char* net) { f(net, kCpu); }
@@ -123,7 +140,19 @@ EACH_NET("pooled features at three sizes on cpu", (ON_CPU(pooled_features_equal_
 EACH_NET("ImageNet top on reference", (ON_REFERENCE(top_equals_keras)))
 EACH_NET("ImageNet top on cpu", (ON_CPU(top_equals_keras)))
 
-TEST_CASE("mobilenet_v2 in training mode on reference") { NEEDS_GOLDENS("forward"); layers_equal_keras("mobilenet_v2", kReference, true); }
-TEST_CASE("mobilenet_v2 in training mode on cpu") { NEEDS_GOLDENS("forward"); layers_equal_keras("mobilenet_v2", kCpu, true); }
-TEST_CASE("resnet50 in training mode on reference") { NEEDS_GOLDENS("forward"); layers_equal_keras("resnet50", kReference, true); }
-TEST_CASE("resnet50 in training mode on cpu") { NEEDS_GOLDENS("forward"); layers_equal_keras("resnet50", kCpu, true); }
+TEST_CASE("mobilenet_v2 in training mode on reference") {
+  NEEDS_GOLDENS("forward");
+  layers_equal_keras("mobilenet_v2", kReference, true);
+}
+TEST_CASE("mobilenet_v2 in training mode on cpu") {
+  NEEDS_GOLDENS("forward");
+  layers_equal_keras("mobilenet_v2", kCpu, true);
+}
+TEST_CASE("resnet50 in training mode on reference") {
+  NEEDS_GOLDENS("forward");
+  layers_equal_keras("resnet50", kReference, true);
+}
+TEST_CASE("resnet50 in training mode on cpu") {
+  NEEDS_GOLDENS("forward");
+  layers_equal_keras("resnet50", kCpu, true);
+}

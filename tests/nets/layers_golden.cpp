@@ -46,8 +46,11 @@ TEST_CASE("tensors are those of Keras in the order of its layers") {
 }
 
 TEST_CASE("top 30 percent begins where it begins in Keras") {
-  const std::map<std::string, std::string> first = {{"vgg16", "block4_conv3"}, {"mobilenet_v2", "block_12_expand"}, {"densenet121", "conv4_block23_1_bn"},
-                                                    {"inception_v3", "conv2d_63"}, {"resnet50", "conv4_block4_out"}};
+  const std::map<std::string, std::string> first = {{"vgg16", "block4_conv3"},
+                                                    {"mobilenet_v2", "block_12_expand"},
+                                                    {"densenet121", "conv4_block23_1_bn"},
+                                                    {"inception_v3", "conv2d_63"},
+                                                    {"resnet50", "conv4_block4_out"}};
   for (const NetInfo& net : net_table()) {
     const std::vector<Layer> layers = list_layers(features_of(net), {1, net.input_size, net.input_size, 3});
     CHECK(layers.at(size_t(0.7 * double(layers.size()))).spec.name == first.at(net.name));

@@ -15,8 +15,15 @@ struct DeviceUnderTest {
 
 // A net (with top, or with whatever `apply` adds to it) on one device. `size` is {height, width}.
 struct NetUnderTest {
-  NetUnderTest(const NetInfo& info, NetFunction apply, int64_t h, int64_t w, DeviceKind kind, DType t = DType::float32, const std::string& weights_salt = "")
-      : net(info), function(std::move(apply)), height(h), width(w), type(t), memory(open_device({kind})), exec(memory->backend().make_exec(2)),
+  NetUnderTest(const NetInfo& info, NetFunction apply, int64_t h, int64_t w, DeviceKind kind, DType t = DType::float32,
+               const std::string& weights_salt = "")
+      : net(info),
+        function(std::move(apply)),
+        height(h),
+        width(w),
+        type(t),
+        memory(open_device({kind})),
+        exec(memory->backend().make_exec(2)),
         params(build(function, {1, h, w, 3})) {
     params.allocate(memory, t);
     formula_weights(params, net.keras_name, weights_salt);

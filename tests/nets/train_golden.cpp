@@ -13,8 +13,10 @@ struct Tolerance {
   double first_loss, later_loss, values, norms;
 };
 // The table of the golden README.
-const std::map<std::string, Tolerance> kTolerance = {
-    {"frozen", {2e-6, 2e-5, 1e-6, 1e-5}}, {"fine", {2e-6, 1e-3, 1e-6, 3e-4}}, {"fine_fit", {4e-6, 1e-3, 1e-6, 2e-2}}, {"full", {5e-5, 2e-2, 1e-5, 4e-2}}};
+const std::map<std::string, Tolerance> kTolerance = {{"frozen", {2e-6, 2e-5, 1e-6, 1e-5}},
+                                                     {"fine", {2e-6, 1e-3, 1e-6, 3e-4}},
+                                                     {"fine_fit", {4e-6, 1e-3, 1e-6, 2e-2}},
+                                                     {"full", {5e-5, 2e-2, 1e-5, 4e-2}}};
 
 struct Gradient {
   std::vector<double> values;
@@ -25,8 +27,11 @@ struct Gradient {
 class Run {
  public:
   Run(const NetInfo& net, const nlohmann::json& facts, const std::string& mode, DeviceKind device, DType type)
-      : mode_(mode), head_{.dropout = {0, 0}, .l2 = double(1e-3f)},  // Keras' float64 run takes the float32 factor too
-        t_(net, [this, &net](Scope& s, Tensor x) { return head(s, s.global_avg_pool(net.features(s, x), "gap"), head_); }, facts["input"][1], facts["input"][2], device, type) {
+      : mode_(mode),
+        head_{.dropout = {0, 0}, .l2 = double(1e-3f)},  // Keras' float64 run takes the float32 factor too
+        t_(
+            net, [this, &net](Scope& s, Tensor x) { return head(s, s.global_avg_pool(net.features(s, x), "gap"), head_); },
+            facts["input"][1], facts["input"][2], device, type) {
     const std::vector<Layer> layers = list_layers(features_of(net), {1, t_.height, t_.width, 3});
     const size_t cut = mode == "frozen" ? layers.size() : mode == "full" ? 0 : size_t(0.7 * double(layers.size()));
     std::set<std::string> frozen;
@@ -121,7 +126,8 @@ Kinks kinks_of(const NetInfo& net, const nlohmann::json& facts, const std::strin
 // Where rounding decided on which side of its kink an activation is: the slope of that element is 0 in one program and 1 in the other, and
 // the gradients of everything below move. Such elements must be there, and each must lie within rounding of zero.
 bool rounding_moved_a_kink(const NetInfo& net, const nlohmann::json& facts, const std::string& mode, DeviceKind device) {
-  const Kinks got = kinks_of(net, facts, mode, device, DType::float32), exact = kinks_of(net, facts, mode, DeviceKind::reference, DType::float64);
+  const Kinks got = kinks_of(net, facts, mode, device, DType::float32),
+              exact = kinks_of(net, facts, mode, DeviceKind::reference, DType::float64);
   int64_t moved = 0;
   for (size_t k = 0; k < exact.before.size(); ++k) {
     const auto& [name, values] = exact.before[k];
@@ -175,9 +181,11 @@ void training_equals_keras(const std::string& name, DeviceKind device, DType typ
       if (gradient) run.gradients.at(key).noise = noise;
       const std::vector<double> got = gradient ? run.gradients.at(key).values : run.value(key);
       const double got_norm = norm(got), values = slack * (4 * noise + tolerance.values);
-      if (std::stod(row["norm_f64"]) < 1e-6 && gradient) check(got_norm < 1e-2, kind, " ", key, ": norm ", got_norm, " should be near zero");
+      if (std::stod(row["norm_f64"]) < 1e-6 && gradient)
+        check(got_norm < 1e-2, kind, " ", key, ": norm ", got_norm, " should be near zero");
       else if (wide) check(close(got_norm, want_norm, 1e-9, 1e-6), kind, " ", key, ": norm ", got_norm, ", want ", want_norm);
-      else if (gradient) check(close(got_norm, want_norm, 0, slack * tolerance.norms), kind, " ", key, ": norm ", got_norm, ", want ", want_norm);
+      else if (gradient)
+        check(close(got_norm, want_norm, 0, slack * tolerance.norms), kind, " ", key, ": norm ", got_norm, ", want ", want_norm);
       for (const auto& [i, want] : parse_samples(row["samples"])) {
         double allowed = values;
         if (kind == "weight_after" && mode != "full") {  // Adam's first steps are signs: free where the gradient is noise
@@ -189,8 +197,7 @@ void training_equals_keras(const std::string& name, DeviceKind device, DType typ
         const double rms = want_norm / std::sqrt(double(got.size()));
         if (!good && gradient && device != DeviceKind::reference && close(got.at(i), want, allowed + 0.1 * rms, 0))
           gradient_fault = concat(kind, " ", key, "[", i, "] is ", got.at(i), ", want ", want, " ± ", allowed);
-        else
-          check(good, kind, " ", key, "[", i, "] is ", got.at(i), ", want ", want, " ± ", allowed);
+        else check(good, kind, " ", key, "[", i, "] is ", got.at(i), ", want ", want, " ± ", allowed);
       }
     }
     if (!gradient_fault.empty() && !rounding_moved_a_kink(net, facts, mode, device)) check(false, gradient_fault);
@@ -201,10 +208,19 @@ void training_equals_keras(const std::string& name, DeviceKind device, DType typ
 
 }  // namespace
 
-#define TRAINING_OF(net)                                                                                                                                                 \
-  TEST_CASE(net " trains as Keras on reference in float32") { NEEDS_GOLDENS("train"); training_equals_keras(net, DeviceKind::reference, DType::float32, 1); }            \
-  TEST_CASE(net " trains as Keras on reference in float64") { NEEDS_GOLDENS("train"); training_equals_keras(net, DeviceKind::reference, DType::float64, 1); }            \
-  TEST_CASE(net " trains as Keras on cpu") { NEEDS_GOLDENS("train"); training_equals_keras(net, DeviceKind::cpu, DType::float32, 10); }
+#define TRAINING_OF(net)                                                  \
+  TEST_CASE(net " trains as Keras on reference in float32") {             \
+    NEEDS_GOLDENS("train");                                               \
+    training_equals_keras(net, DeviceKind::reference, DType::float32, 1); \
+  }                                                                       \
+  TEST_CASE(net " trains as Keras on reference in float64") {             \
+    NEEDS_GOLDENS("train");                                               \
+    training_equals_keras(net, DeviceKind::reference, DType::float64, 1); \
+  }                                                                       \
+  TEST_CASE(net " trains as Keras on cpu") {                              \
+    NEEDS_GOLDENS("train");                                               \
+    training_equals_keras(net, DeviceKind::cpu, DType::float32, 10);      \
+  }
 TRAINING_OF("vgg16")
 TRAINING_OF("mobilenet_v2")
 TRAINING_OF("densenet121")

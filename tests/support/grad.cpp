@@ -22,7 +22,8 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }  // namespace
 
 ReferencePass::ReferencePass()
-    : memory(std::make_shared<Pool>(make_reference_backend(), Device{DeviceKind::reference})), exec(memory->backend().make_exec(1)) {}
+    : memory(std::make_shared<Pool>(make_reference_backend(), Device{DeviceKind::reference})),
+      exec(memory->backend().make_exec(1)) {}
 
 Tensor ReferencePass::random(Shape shape, uint32_t key, double low, double high) const {
   return values(uniform(shape.size(), key, low, high), shape);

@@ -32,7 +32,8 @@ std::string difference_of(std::span<const T> got, std::span<const T> want, doubl
   if (bad == 0) return "";
   std::ostringstream text;
   text.precision(9);
-  text << bad << " of " << got.size() << " values differ, worst at [" << worst << "]: got " << double(got[worst]) << ", want " << double(want[worst]);
+  text << bad << " of " << got.size() << " values differ, worst at [" << worst << "]: got " << double(got[worst]) << ", want "
+       << double(want[worst]);
   return text.str();
 }
 
@@ -46,8 +47,12 @@ bool required(const std::string& what) {
 
 }  // namespace
 
-std::string difference(std::span<const double> got, std::span<const double> want, double atol, double rtol) { return difference_of(got, want, atol, rtol); }
-std::string difference(std::span<const float> got, std::span<const float> want, double atol, double rtol) { return difference_of(got, want, atol, rtol); }
+std::string difference(std::span<const double> got, std::span<const double> want, double atol, double rtol) {
+  return difference_of(got, want, atol, rtol);
+}
+std::string difference(std::span<const float> got, std::span<const float> want, double atol, double rtol) {
+  return difference_of(got, want, atol, rtol);
+}
 
 fs::path shared() {
   if (const char* named = std::getenv("PTRAIN_SHARED")) return named;

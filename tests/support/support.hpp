@@ -71,5 +71,5 @@ Finished run(const std::vector<std::string>& command, const std::map<std::string
 }  // namespace ptrain::test
 
 // Ends the test case unless the golden files are there.
-#define NEEDS_GOLDENS(...)                                                                          \
+#define NEEDS_GOLDENS(...) \
   if (!ptrain::test::present("goldens", ptrain::test::shared() / "keras" __VA_OPT__(/ __VA_ARGS__))) return

@@ -91,26 +91,52 @@ TEST_CASE("norm_infer") {
 TEST_CASE("conv_norm_infer and depthwise_norm_infer") {
   const ReferencePass pass;
   for (const Act act : kActs) {
-    const BatchNorm bn{.gamma = pass.random({4}, 2, 2, 4), .beta = {}, .moving_mean = pass.random({4}, 4), .moving_variance = pass.random({4}, 5, 1, 2), .act = act};
+    const BatchNorm bn{.gamma = pass.random({4}, 2, 2, 4),
+                       .beta = {},
+                       .moving_mean = pass.random({4}, 4),
+                       .moving_variance = pass.random({4}, 5, 1, 2),
+                       .act = act};
     const auto with_beta = [=](const Tensor& beta) {
       BatchNorm all = bn;
       all.beta = beta;
       return all;
     };
-    const Tensor x = pass.random({2, 3, 2, 3}, 1), w = pass.random({1, 1, 3, 4}, 6), deep = pass.random({2, 3, 2, 4}, 7), deep_w = pass.random({3, 3, 4, 1}, 8), bias = pass.random({4}, 9), beta = pass.random({4}, 3, 1, 4);
-    EXPECT_GRAD({x, w, bias, beta}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_beta(in[3])); });
+    const Tensor x = pass.random({2, 3, 2, 3}, 1), w = pass.random({1, 1, 3, 4}, 6), deep = pass.random({2, 3, 2, 4}, 7),
+                 deep_w = pass.random({3, 3, 4, 1}, 8), bias = pass.random({4}, 9), beta = pass.random({4}, 3, 1, 4);
+    EXPECT_GRAD({x, w, bias, beta},
+                [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_beta(in[3])); });
     EXPECT_GRAD({x, w, beta}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, {}, with_beta(in[2])); });
-    EXPECT_GRAD({deep, deep_w, bias, beta}, [=](Context& c, const auto& in) { return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, in[2], with_beta(in[3])); });
+    EXPECT_GRAD({deep, deep_w, bias, beta}, [=](Context& c, const auto& in) {
+      return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, in[2], with_beta(in[3]));
+    });
     const auto with_gamma = [=](const Tensor& beta, const Tensor& gamma) {
       BatchNorm all = with_beta(beta);
       all.gamma = gamma;
       return all;
     };
     for (const Tensor& gamma : {bn.gamma, pass.values({2.5, 0, -3, 4}, {4})}) {
-      EXPECT_GRAD({x, w, bias, beta, gamma}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_gamma(in[3], in[4])); });
-      EXPECT_GRAD({x, w, beta, gamma}, [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, {}, with_gamma(in[2], in[3])); });
-      EXPECT_GRAD({deep, deep_w, beta, gamma}, [=](Context& c, const auto& in) { return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, {}, with_gamma(in[2], in[3])); });
+      EXPECT_GRAD({x, w, bias, beta, gamma},
+                  [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, in[2], with_gamma(in[3], in[4])); });
+      EXPECT_GRAD({x, w, beta, gamma},
+                  [=](Context& c, const auto& in) { return conv_norm_infer(c, in[0], in[1], {}, {}, with_gamma(in[2], in[3])); });
+      EXPECT_GRAD({deep, deep_w, beta, gamma}, [=](Context& c, const auto& in) {
+        return depthwise_norm_infer(c, in[0], in[1], {.pad_h = 1, .pad_w = 1}, {}, with_gamma(in[2], in[3]));
+      });
     }
+  }
+}
+
+TEST_CASE("gamma is not folded into weights of 16 bits") {
+  ReferencePass pass;
+  Context c = pass.context();
+  const Tensor row = pass.values({1, 2}, {2}, DType::float32);
+  const BatchNorm bn{.gamma = row, .beta = row, .moving_mean = row, .moving_variance = row};
+  for (const DType t : {DType::float16, DType::bfloat16}) {
+    const Tensor x = pass.values({1, 2}, {1, 1, 1, 2}, t), w = pass.values({1, 2, 3, 4}, {1, 1, 2, 2}, t);
+    CHECK_NOTHROW(conv_norm_infer(c, x, w, {}, {}, bn));
+    pass.tape.watch(row);
+    CHECK_THROWS_WITH_AS(conv_norm_infer(c, x, w, {}, {}, bn), doctest::Contains("gamma's gradient"), Error);
+    pass.tape.clear();
   }
 }
 

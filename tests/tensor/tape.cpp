@@ -111,8 +111,10 @@ TEST_CASE("the sums of a chain of residual blocks are made anew instead of kept"
   ReferencePass pass;
   Context c = pass.context();
   const Shape shape{2, 6, 6, 4};
-  const BatchNorm bn{.gamma = pass.random({4}), .beta = pass.random({4}), .moving_mean = pass.random({4}), .moving_variance = pass.random({4})};
-  const Tensor x = pass.random(shape), w1 = pass.random({1, 1, 4, 4}), w2 = pass.random({1, 1, 4, 4}), w3 = pass.random({1, 1, 4, 1}), seed = pass.random({2, 6, 6, 1});
+  const BatchNorm bn{
+      .gamma = pass.random({4}), .beta = pass.random({4}), .moving_mean = pass.random({4}), .moving_variance = pass.random({4})};
+  const Tensor x = pass.random(shape), w1 = pass.random({1, 1, 4, 4}), w2 = pass.random({1, 1, 4, 4}), w3 = pass.random({1, 1, 4, 1}),
+               seed = pass.random({2, 6, 6, 1});
   const std::vector<Tensor> watched{x, bn.gamma, bn.beta, w1, w2, w3};
   const auto gradients = [&](bool keep) {
     pass.tape.clear();
@@ -126,7 +128,8 @@ TEST_CASE("the sums of a chain of residual blocks are made anew instead of kept"
       return copy;
     };
     std::vector<Tensor> sums{kept(norm_train(c, x, bn))};
-    for (const Tensor& w : {w1, w2}) sums.push_back(kept(add(c, sums.back(), kept(norm_train(c, conv(c, sums.back(), w, {}), bn)), Act::relu)));
+    for (const Tensor& w : {w1, w2})
+      sums.push_back(kept(add(c, sums.back(), kept(norm_train(c, conv(c, sums.back(), w, {}), bn)), Act::relu)));
     const Tensor y = conv(c, sums.back(), w3, {});
     for (const Tensor& sum : sums) CHECK(sum.is_sole_owner() == !keep);  // the tape holds it or not
     sums.clear();
@@ -138,23 +141,26 @@ TEST_CASE("the sums of a chain of residual blocks are made anew instead of kept"
   };
   const std::vector<double> remade = gradients(false), held = gradients(true);
   double far = 0, largest = 0;
-  for (size_t i = 0; i < held.size(); ++i) far = std::max(far, std::abs(held[i] - remade.at(i))), largest = std::max(largest, std::abs(held[i]));
+  for (size_t i = 0; i < held.size(); ++i)
+    far = std::max(far, std::abs(held[i] - remade.at(i))), largest = std::max(largest, std::abs(held[i]));
   CHECK(largest > 1e-3);
   CHECK(far < 1e-11 * largest);
 }
 
 TEST_CASE("averages of overlapping windows are made anew instead of kept, also of what is made anew itself") {
   ReferencePass pass;
-  const BatchNorm bn{.gamma = pass.random({4}), .beta = pass.random({4}), .moving_mean = pass.random({4}), .moving_variance = pass.random({4})};
+  const BatchNorm bn{
+      .gamma = pass.random({4}), .beta = pass.random({4}), .moving_mean = pass.random({4}), .moving_variance = pass.random({4})};
   const PoolWindow same{.window = 3, .stride = 1, .pad = 1};
-  EXPECT_GRAD({pass.random({2, 5, 4, 4}), pass.random({1, 1, 4, 2})}, [=](Context& c, const auto& in) { return conv(c, avg_pool(c, norm_train(c, in[0], bn), same), in[1], {}); });
+  EXPECT_GRAD({pass.random({2, 5, 4, 4}), pass.random({1, 1, 4, 2})},
+              [=](Context& c, const auto& in) { return conv(c, avg_pool(c, norm_train(c, in[0], bn), same), in[1], {}); });
 
   Context c = pass.context();
   const Tensor x = pass.random({2, 4, 4, 4}), w = pass.random({1, 1, 4, 2});
   for (const Tensor& t : {x, w}) pass.tape.watch(t);
   const Tensor wide = avg_pool(c, x, same), narrow = avg_pool(c, x, {.window = 2, .stride = 2});
   const Tensor y = conv(c, wide, w, {}), z = conv(c, narrow, w, {});
-  CHECK(wide.is_sole_owner());  // the tape does not hold it
+  CHECK(wide.is_sole_owner());          // the tape does not hold it
   CHECK_FALSE(narrow.is_sole_owner());  // smaller than what it would be made of
 }
 
@@ -255,8 +261,7 @@ TEST_CASE("the guard clears the tape when a step throws") {
     add(c, x, x);
     CHECK(pass.tape.size() == 1);
     fail(ErrorKind::failed, "in the middle of a step");
-  } catch (const Error&) {
-  }
+  } catch (const Error&) {}
   CHECK(pass.tape.size() == 0);
   CHECK(!pass.tape.wants_grad(x));
 }

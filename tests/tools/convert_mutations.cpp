@@ -23,7 +23,9 @@ constexpr double kMaxSeconds = 5;
 class Mutation {
  public:
   Mutation(std::string& bytes, const std::vector<std::pair<uint64_t, uint64_t>>& data, uint64_t seed)
-      : bytes_(bytes), data_(data), seed_(seed) {
+      : bytes_(bytes),
+        data_(data),
+        seed_(seed) {
     switch (draw(10)) {
       case 0: truncate(); break;
       case 1: flip(draw(bytes_.size())); break;  // anywhere, most likely in the numbers
@@ -95,10 +97,11 @@ class Mutation {
   uint64_t seed_, next_ = 0;
 };
 
-// Every tensor of the model is what the second reader finds under the path that `path_of` gives. Where the mutation has taken a group's name
-// away (the converter goes by the layers' name attributes then) it is what lies at the address that the path had before.
+// Every tensor of the model is what the second reader finds under the path that `path_of` gives. Where the mutation has taken a group's
+// name away (the converter goes by the layers' name attributes then) it is what lies at the address that the path had before.
 template <class PathOf>
-std::string compare(const fs::path& model, std::span<const char> source, const convert::NetLayout& net, const std::vector<uint64_t>& addresses, PathOf&& path_of) try {
+std::string compare(const fs::path& model, std::span<const char> source, const convert::NetLayout& net,
+                    const std::vector<uint64_t>& addresses, PathOf&& path_of) try {
   const WeightFileReader converted(model);
   const MiniHdf5 mini(source);
   if (converted.tensors().size() != net.tensors.size()) return "the converted file has another number of tensors";

@@ -43,7 +43,8 @@ TEST_CASE("a classifier that Keras saved is evaluated with no further step") {
     const Finished converted = convert_file(unpack("dialects", name, dir), out);
     REQUIRE_MESSAGE(converted.code == 0, converted.err);
     CHECK(nlohmann::json::parse(converted.out)["head"]["dense"] == std::vector<int>{256, 128});
-    const Finished f = run_ptrain({"evaluate", "--model", out.string(), "--data", (dir / "data").string(), "--json", "--predictions", (dir / "p.csv").string()});
+    const Finished f = run_ptrain(
+        {"evaluate", "--model", out.string(), "--data", (dir / "data").string(), "--json", "--predictions", (dir / "p.csv").string()});
     CAPTURE(f.err);
     REQUIRE(f.code == 0);
     CHECK(nlohmann::json::parse(f.out)["n"] == 8);
@@ -86,7 +87,8 @@ TEST_CASE("a Rescaling layer becomes the model's preprocessing, and the predicti
 
 TEST_CASE("with weights left out there is no head, and of two nets one must be named") {
   const TempDir dir;
-  const fs::path file = classifier_with({{"class_name", "RandomFlip"}, {"config", {{"name", "flip"}}}}, dir), out = dir / "out.h5", vgg = dir / "vgg.h5";
+  const fs::path file = classifier_with({{"class_name", "RandomFlip"}, {"config", {{"name", "flip"}}}}, dir), out = dir / "out.h5",
+                 vgg = dir / "vgg.h5";
   const auto add_layer = [&](hid_t h, const std::string& layer, const std::vector<std::string>& weights) {
     const hdf5::Handle list(H5Gopen2(h, "model_weights", H5P_DEFAULT), H5Gclose);
     auto names = std::get<std::vector<std::string>>(*hdf5::attribute(list, "layer_names"));
@@ -113,7 +115,8 @@ TEST_CASE("with weights left out there is no head, and of two nets one must be n
       add_layer(h, c.name, {c.name + "/kernel", c.name + "/bias"});
     }
   });
-  CHECK(convert_file(file, out, {"--allow-unused"}).err.find("holds MobileNetV2 and VGG16; say with --net which of them is wanted") != std::string::npos);
+  CHECK(convert_file(file, out, {"--allow-unused"}).err.find("holds MobileNetV2 and VGG16; say with --net which of them is wanted") !=
+        std::string::npos);
   for (const char* net : {"vgg16", "mobilenet_v2"}) {
     const Finished g = convert_file(file, out, {"--allow-unused", "--net", net});
     REQUIRE_MESSAGE(g.code == 0, g.err);

@@ -249,9 +249,11 @@ TEST_CASE("heads that are no head of ptrain are refused by name") {
     const Handle made(H5Dcreate2(file, path, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), H5Dclose);
     H5Dwrite(made, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, std::vector<float>(count, 0.5f).data());
   };
-  CHECK(after(kNested, [](hid_t) {}, 6) == "");
-  expect_refusal(kNested, "no dense layer takes the 1280 features of the base after global pooling; head_1 takes 62720",
-                 [&](hid_t f) { replace(f, "/layers/dense/vars/0", {62720, 256}); });
+  CHECK(after(
+            kNested, [](hid_t) {}, 6) == "");
+  expect_refusal(kNested, "no dense layer takes the 1280 features of the base after global pooling; head_1 takes 62720", [&](hid_t f) {
+    replace(f, "/layers/dense/vars/0", {62720, 256});
+  });
   // attention over the channels has dense layers only, and no configuration: the layer without weights tells it
   expect_refusal(kNested, "it has a layer of class multiply, and the file has no configuration",
                  [&](hid_t f) { H5Gcreate2(f, "/layers/multiply_1", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT); });
@@ -266,9 +268,11 @@ TEST_CASE("heads that are no head of ptrain are refused by name") {
       set_names(weights, "layer_names", all);
     };
   };
-  expect_refusal("MobileNetV2_nested_top30.h5.zst", "it has a layer of class multiply, and the file has no configuration", with_layer("multiply_1"));
+  expect_refusal("MobileNetV2_nested_top30.h5.zst", "it has a layer of class multiply, and the file has no configuration",
+                 with_layer("multiply_1"));
   CHECK(after("MobileNetV2_nested_top30.h5.zst", with_layer("dropout_7"), 6) == "");
-  CHECK(after(kNested, [](hid_t f) { H5Gcreate2(f, "/layers/random_flip", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT); }, 6) == "");
+  CHECK(after(
+            kNested, [](hid_t f) { H5Gcreate2(f, "/layers/random_flip", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT); }, 6) == "");
   expect_refusal(kNested, "2 tensors of the file are not used", [&](hid_t f) {  // a batch norm in the head
     H5Gcreate2(f, "/layers/layer_normalization", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     H5Gcreate2(f, "/layers/layer_normalization/vars", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);

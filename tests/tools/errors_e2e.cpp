@@ -98,10 +98,13 @@ TEST_CASE("options and configuration") {
   refused(run_ptrain({"train", "--wieghts", "x"}), 2, {"--wieghts", "did you mean --weights?"});
   refused(run_ptrain({"train", "--data", "x", "--out", "y"}), 2, {"--weights"});
   write_file(temp / "bad.toml", "epoch = 3\n");
-  refused(run_ptrain(quick_training(temp / "data", temp / "run", {"--config", (temp / "bad.toml").string()})), 2, {"epoch", "did you mean epochs?"});
+  refused(run_ptrain(quick_training(temp / "data", temp / "run", {"--config", (temp / "bad.toml").string()})), 2,
+          {"epoch", "did you mean epochs?"});
   write_file(temp / "torn.toml", "epochs = \n");
   refused(run_ptrain(quick_training(temp / "data", temp / "run", {"--config", (temp / "torn.toml").string()})), 2, {"torn.toml", "line 1"});
-  const auto with = [&](const std::string& option, const std::string& value) { return run_ptrain(quick_training(temp / "data", temp / "run", {option, value})); };
+  const auto with = [&](const std::string& option, const std::string& value) {
+    return run_ptrain(quick_training(temp / "data", temp / "run", {option, value}));
+  };
   refused(with("--net", "vgg"), 2, {"vgg16"});
   refused(with("--augment", "heavy"), 2, {"heavy"});
   refused(with("--class-weights", "1,2,3"), 2, {"1,2,3"});
@@ -130,7 +133,8 @@ TEST_CASE("a full disk while saving leaves the previous model intact") {
   REQUIRE(run_ptrain(quick_training(temp / "data", out, {"--epochs", "1", "--fine-tune-epochs", "0"})).code == 0);
   const std::string before = read_file(out / "best.h5");
   // No file may grow beyond 4 MiB: the model needs about 10.
-  std::string command = "ulimit -f 4096; exec '" + bin("ptrain").string() + "' train --resume --epochs 3 --quiet --out '" + out.string() + "'";
+  std::string command =
+      "ulimit -f 4096; exec '" + bin("ptrain").string() + "' train --resume --epochs 3 --quiet --out '" + out.string() + "'";
   const Finished f = run({"bash", "-c", command});
   refused(f, 4, {"saving", ".h5", "too large"});
   CHECK(read_file(out / "best.h5") == before);
@@ -141,7 +145,9 @@ TEST_CASE("a cache that does not fit") {
   const TempDir temp;
   make_data(temp / "data", 20);
   const auto cached = [&](const std::string& tier, const std::string& megabytes) {
-    return run_ptrain(quick_training(temp / "data", temp / "run", {"--image-size", "224", "--epochs", "1", "--fine-tune-epochs", "0", "--cache", tier, "--cache-memory", megabytes}));
+    return run_ptrain(
+        quick_training(temp / "data", temp / "run",
+                       {"--image-size", "224", "--epochs", "1", "--fine-tune-epochs", "0", "--cache", tier, "--cache-memory", megabytes}));
   };
   refused(cached("ram", "1"), 5, {"MiB"});
   CHECK(cached("automatic", "1").code == 0);

@@ -42,9 +42,17 @@ void check_in_python(const std::string& script, const std::string& net_name, std
       CAPTURE(f.err);
       REQUIRE(f.code == 0);
     }
-    cases.push_back({{"net", net.name}, {"keras_net", net.keras_name}, {"base", kind == ExportKind::base}, {"classes", c.classes}, {"tolerance", 1e-4},
-                     {"images", name + "_images.npy"}, {"want", name + "_want.npy"}, {"keras", name + ".keras"}, {"weights", name + ".weights.h5"},
-                     {"h5", name + ".h5"}, {"onnx", name + ".onnx"}});
+    cases.push_back({{"net", net.name},
+                     {"keras_net", net.keras_name},
+                     {"base", kind == ExportKind::base},
+                     {"classes", c.classes},
+                     {"tolerance", 1e-4},
+                     {"images", name + "_images.npy"},
+                     {"want", name + "_want.npy"},
+                     {"keras", name + ".keras"},
+                     {"weights", name + ".weights.h5"},
+                     {"h5", name + ".h5"},
+                     {"onnx", name + ".onnx"}});
   }
   std::ofstream(dir / "cases.json") << cases.dump();
   const Finished f = run({python(), path, dir.path().string()});
@@ -53,7 +61,8 @@ void check_in_python(const std::string& script, const std::string& net_name, std
   MESSAGE(f.out);
 }
 
-const std::vector<ExportKind> kTwo = {ExportKind::classifier, ExportKind::base}, kThree = {ExportKind::classifier, ExportKind::base, ExportKind::top};
+const std::vector<ExportKind> kTwo = {ExportKind::classifier, ExportKind::base},
+                              kThree = {ExportKind::classifier, ExportKind::base, ExportKind::top};
 
 }  // namespace
 

@@ -24,8 +24,8 @@ struct Fetch {
   }
   std::string md5() const { return run({"md5sum", (dir / "official.h5").string()}).out.substr(0, 32); }
   Finished operator()(const std::string& url, const std::string& md5, const std::string& bytes, std::vector<std::string> arguments) const {
-    write_file(dir / "convert", "#!/bin/sh\nif [ \"$1\" = --list-official ]; then printf 'mobilenet_v2\\tnotop\\t" + std::string(kPath) + "\\t" + md5 + "\\t" + bytes +
-                                    "\\n'; else exec '" + bin("ptrain-convert").string() + "' \"$@\"; fi\n");
+    write_file(dir / "convert", "#!/bin/sh\nif [ \"$1\" = --list-official ]; then printf 'mobilenet_v2\\tnotop\\t" + std::string(kPath) +
+                                    "\\t" + md5 + "\\t" + bytes + "\\n'; else exec '" + bin("ptrain-convert").string() + "' \"$@\"; fi\n");
     fs::permissions(dir / "convert", fs::perms::owner_all);
     arguments.insert(arguments.begin(), (source_dir() / "tools/fetch-weights").string());
     arguments.insert(arguments.end(), {"--out", (dir / "weights").string()});
@@ -98,7 +98,8 @@ TEST_CASE("fetch-weights refuses what is not the official file, and says when th
     CHECK(f.out == "");
     CHECK(f.err.find(part) != std::string::npos);
   };
-  expect(4, "the official file " + std::string(32, 'a') + "; it was removed", fetch(server.url(), std::string(32, 'a'), "-", {"mobilenet_v2"}));
+  expect(4, "the official file " + std::string(32, 'a') + "; it was removed",
+         fetch(server.url(), std::string(32, 'a'), "-", {"mobilenet_v2"}));
   CHECK(fetch.files() == 0);
   expect(4, "the official file 1000; it was removed", fetch(server.url(), "-", "1000", {"mobilenet_v2"}));
   CHECK(fetch.files() == 0);
@@ -125,7 +126,8 @@ TEST_CASE("the table of official files is the published one") {
   for (const Row& r : read_tsv(shared() / "keras" / "official_files.tsv")) {
     if (r.at("path").empty()) continue;  // of 2016, no longer there
     const auto or_none = [&](const char* key) { return r.at(key).empty() ? std::string("-") : r.at(key); };
-    want.push_back(convert::find_layout(layouts(), r.at("net")).net + "\t" + r.at("variant") + "\t" + r.at("path") + "\t" + or_none("md5") + "\t" + or_none("bytes"));
+    want.push_back(convert::find_layout(layouts(), r.at("net")).net + "\t" + r.at("variant") + "\t" + r.at("path") + "\t" + or_none("md5") +
+                   "\t" + or_none("bytes"));
   }
   const Finished f = run({bin("ptrain-convert").string(), "--list-official"});
   CHECK(f.code == 0);

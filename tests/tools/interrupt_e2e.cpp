@@ -1,8 +1,8 @@
 // Ctrl-C in each stage; a resumed run computes the same bytes as one that was never interrupted.
-#include <csignal>
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <csignal>
 
 #include <chrono>
 #include <thread>
@@ -48,7 +48,8 @@ void interrupt_and_resume(const std::string& until, int signal, int code) {
   const std::vector<std::string> more{"--epochs", "6", "--fine-tune-epochs", "5", "--patience", "20", "--augment", "strong"};
   REQUIRE(run_ptrain(quick_training(temp / "data", temp / "whole", more)).code == 0);
 
-  CHECK(interrupted(quick_training(temp / "data", temp / "cut", more), signal, [&] { return contains(temp / "cut/log.txt", until) && contains(temp / "cut/history.csv", "\r\n"); }) == code);
+  CHECK(interrupted(quick_training(temp / "data", temp / "cut", more), signal,
+                    [&] { return contains(temp / "cut/log.txt", until) && contains(temp / "cut/history.csv", "\r\n"); }) == code);
   REQUIRE(std::filesystem::exists(temp / "cut/last.h5"));
   CHECK(read_file(temp / "cut/history.csv") != read_file(temp / "whole/history.csv"));
   const Finished resumed = run_ptrain({"train", "--resume", "--out", (temp / "cut").string(), "--quiet"});
@@ -70,7 +71,9 @@ namespace {
 // What an experiment found, without times, paths and what is hashed or stored with them.
 nlohmann::json found(nlohmann::json j) {
   if (j.is_object())
-    for (const char* varies : {"seconds", "images_per_s", "peak_mb", "created", "command", "config", "time", "model_sha256", "hashes", "from", "threads"}) j.erase(varies);
+    for (const char* varies :
+         {"seconds", "images_per_s", "peak_mb", "created", "command", "config", "time", "model_sha256", "hashes", "from", "threads"})
+      j.erase(varies);
   if (j.is_structured())
     for (auto& item : j) item = found(item);
   return j;
@@ -80,13 +83,39 @@ void interrupt_experiment(const std::string& folder, const std::string& until) {
   const TempDir temp;
   for (const char* part : {"train", "test"}) make_data(temp / "data" / part, std::string(part) == "train" ? 14 : 4, part);
   const auto experiment = [&](const char* out) {
-    return std::vector<std::string>{"experiment", "--data", (temp / "data").string(), "--out", (temp / out).string(), "--weights", "formula", "--nets", "mobilenet_v2,vgg16", "--image-size", "64", "--batch", "8",
-                                    "--epochs", "4", "--fine-tune-epochs", "5", "--fine-tune-lr", "1e-4", "--patience", "20", "--dense", "8", "--dropout", "0.2", "--quiet"};
+    return std::vector<std::string>{"experiment",
+                                    "--data",
+                                    (temp / "data").string(),
+                                    "--out",
+                                    (temp / out).string(),
+                                    "--weights",
+                                    "formula",
+                                    "--nets",
+                                    "mobilenet_v2,vgg16",
+                                    "--image-size",
+                                    "64",
+                                    "--batch",
+                                    "8",
+                                    "--epochs",
+                                    "4",
+                                    "--fine-tune-epochs",
+                                    "5",
+                                    "--fine-tune-lr",
+                                    "1e-4",
+                                    "--patience",
+                                    "20",
+                                    "--dense",
+                                    "8",
+                                    "--dropout",
+                                    "0.2",
+                                    "--quiet"};
   };
   const Finished whole = run_ptrain(experiment("whole"));
   INFO(whole.err);
   REQUIRE(whole.code == 0);
-  CHECK(interrupted(experiment("cut"), SIGINT, [&] { return contains(temp / "cut" / folder / "log.txt", until) && contains(temp / "cut" / folder / "history.csv", "\r\n"); }) == 130);
+  CHECK(interrupted(experiment("cut"), SIGINT, [&] {
+          return contains(temp / "cut" / folder / "log.txt", until) && contains(temp / "cut" / folder / "history.csv", "\r\n");
+        }) == 130);
   REQUIRE(std::filesystem::exists(temp / "cut" / folder / "last.h5"));
   CHECK_FALSE(std::filesystem::exists(temp / "cut/best.h5"));
   const Finished resumed = run_ptrain({"experiment", "--resume", "--out", (temp / "cut").string(), "--quiet"});
@@ -96,7 +125,8 @@ void interrupt_experiment(const std::string& folder, const std::string& until) {
   CHECK(report("cut")["complete"] == true);
   CHECK(nlohmann::json::diff(found(report("cut")), found(report("whole"))).dump() == "[]");
   CHECK(found(report("cut"))["test"].contains("auc"));  // something is compared
-  for (const char* same : {"split.csv", "compare_pairs.csv", "predictions_val.csv", "predictions_test.csv"}) CHECK(read_file(temp / "cut" / same) == read_file(temp / "whole" / same));
+  for (const char* same : {"split.csv", "compare_pairs.csv", "predictions_val.csv", "predictions_test.csv"})
+    CHECK(read_file(temp / "cut" / same) == read_file(temp / "whole" / same));
   CHECK(read_file(temp / "cut" / folder / "history.csv") == read_file(temp / "whole" / folder / "history.csv"));
   CHECK(weights_of(temp / "cut/best.h5") == weights_of(temp / "whole/best.h5"));
 }
@@ -104,7 +134,9 @@ void interrupt_experiment(const std::string& folder, const std::string& until) {
 }  // namespace
 
 TEST_CASE("Ctrl-C in the second net of an experiment goes on to the same report") { interrupt_experiment("nets/vgg16", "stage 'frozen'"); }
-TEST_CASE("Ctrl-C in the fine-tuning of an experiment goes on to the same report") { interrupt_experiment("fine_tune", "stage 'fine-tune'"); }
+TEST_CASE("Ctrl-C in the fine-tuning of an experiment goes on to the same report") {
+  interrupt_experiment("fine_tune", "stage 'fine-tune'");
+}
 
 TEST_CASE("resuming with other settings is refused by name") {
   const TempDir temp;

@@ -8,9 +8,9 @@
 
 #include "kernels/error.hpp"
 #include "tests/support/support.hpp"
+#include "tests/tools/support/convert_support.hpp"
 #include "tests/tools/support/write_keras.hpp"
 #include "tools/convert/convert.hpp"
-#include "tests/tools/support/convert_support.hpp"
 
 using namespace ptrain;
 using namespace ptrain::test;

@@ -14,8 +14,22 @@ const std::map<std::string, std::vector<std::string>> kLadders{
     {"norm", {"1 channel a thread", "2 channel a block", "3 tiles", "4 production"}},
     {"cross_entropy", {"1 row a thread", "2 row a block", "3 online", "4 production"}},
     {"augment", {"1 chained", "2 fused", "3 production"}}};
-const char* const kNumbers[] = {"outputs", "launches", "threads", "registers", "shared_bytes", "barriers", "accesses", "sectors_per_access", "sector_efficiency", "active_lanes",
-                                "wavefronts_per_least", "bytes_per_output", "least_bytes_per_output", "arithmetic_per_output", "accesses_per_thread", "times_the_least"};
+const char* const kNumbers[] = {"outputs",
+                                "launches",
+                                "threads",
+                                "registers",
+                                "shared_bytes",
+                                "barriers",
+                                "accesses",
+                                "sectors_per_access",
+                                "sector_efficiency",
+                                "active_lanes",
+                                "wavefronts_per_least",
+                                "bytes_per_output",
+                                "least_bytes_per_output",
+                                "arithmetic_per_output",
+                                "accesses_per_thread",
+                                "times_the_least"};
 
 // The steps of one ladder, or of all of them with "", by their names.
 std::map<std::string, nlohmann::json> steps_of(const std::string& ladder) {
@@ -78,8 +92,15 @@ TEST_CASE("ptrain kernels refuses a ladder that there is not") {
 }
 
 TEST_CASE("the tables of docs/classroom are what ptrain kernels shows") {
-  const std::map<std::string, std::string> columns{{"launches", "launches"}, {"accesses", "accesses"}, {"sectors", "sectors_per_access"}, {"wanted", "sector_efficiency"}, {"lanes", "active_lanes"},
-                                                   {"bytes", "bytes_per_output"}, {"least bytes", "least_bytes_per_output"}, {"times the least", "times_the_least"}, {"barriers", "barriers"}};
+  const std::map<std::string, std::string> columns{{"launches", "launches"},
+                                                   {"accesses", "accesses"},
+                                                   {"sectors", "sectors_per_access"},
+                                                   {"wanted", "sector_efficiency"},
+                                                   {"lanes", "active_lanes"},
+                                                   {"bytes", "bytes_per_output"},
+                                                   {"least bytes", "least_bytes_per_output"},
+                                                   {"times the least", "times_the_least"},
+                                                   {"barriers", "barriers"}};
   const std::map<std::string, nlohmann::json> all = steps_of("");
   for (const auto& [ladder, names] : kLadders) {
     std::istringstream page(read_file(source_dir() / "docs/classroom" / (ladder + ".md")));
@@ -100,7 +121,8 @@ TEST_CASE("the tables of docs/classroom are what ptrain kernels shows") {
         said.erase(std::remove(said.begin(), said.end(), ','), said.end());
         const double scale = said.ends_with('%') ? 100 : 1, figure = step.at(columns.at(head[i])).get<double>() * scale;
         const double half = said.find('.') == std::string::npos ? 0.5 : 0.05;  // of the last digit
-        CHECK_MESSAGE(close(std::stod(said), figure, half + 1e-9, 0), ladder, " ", row[0], ": ", head[i], " is ", figure, ", the page says ", said);
+        CHECK_MESSAGE(close(std::stod(said), figure, half + 1e-9, 0), ladder, " ", row[0], ": ", head[i], " is ", figure,
+                      ", the page says ", said);
       }
     }
     CHECK(rows == names.size());
@@ -109,18 +131,24 @@ TEST_CASE("the tables of docs/classroom are what ptrain kernels shows") {
 
 // kernels/cuda/budget.tsv has the largest instance of a kernel, of all types; kernels/cuda/memory.tsv has larger shapes.
 TEST_CASE("the last step of a ladder is the kernel in production") {
-  const std::map<std::string, std::string> operations{{"depthwise", "depthwise_forward"}, {"norm", "norm_train_forward"}, {"cross_entropy", "softmax_cross_entropy_forward"}, {"augment", "augment"}};
-  const std::vector<Row> budget = read_tsv(source_dir() / "kernels/cuda/budget.tsv"), memory = read_tsv(source_dir() / "kernels/cuda/memory.tsv");
+  const std::map<std::string, std::string> operations{{"depthwise", "depthwise_forward"},
+                                                      {"norm", "norm_train_forward"},
+                                                      {"cross_entropy", "softmax_cross_entropy_forward"},
+                                                      {"augment", "augment"}};
+  const std::vector<Row> budget = read_tsv(source_dir() / "kernels/cuda/budget.tsv"),
+                         memory = read_tsv(source_dir() / "kernels/cuda/memory.tsv");
   const std::map<std::string, nlohmann::json> all = steps_of("");
   for (const auto& [ladder, names] : kLadders) {
     INFO(ladder);
     const nlohmann::json& s = all.at(ladder + " " + names.back());
     const std::string kernel = s.at("kernel").get<std::string>().substr(0, s.at("kernel").get<std::string>().find('<'));
-    const auto b = std::find_if(budget.begin(), budget.end(), [&](const Row& r) { return r.at("kernel") == kernel && r.at("arch") == "80"; });
+    const auto b =
+        std::find_if(budget.begin(), budget.end(), [&](const Row& r) { return r.at("kernel") == kernel && r.at("arch") == "80"; });
     REQUIRE(b != budget.end());
     CHECK(s.at("threads") == std::stoi(b->at("threads")));
     CHECK(s.at("registers") <= std::stoi(b->at("registers")));
-    const auto m = std::find_if(memory.begin(), memory.end(), [&](const Row& r) { return r.at("operation") == operations.at(ladder) && r.at("type") == "float32"; });
+    const auto m = std::find_if(memory.begin(), memory.end(),
+                                [&](const Row& r) { return r.at("operation") == operations.at(ladder) && r.at("type") == "float32"; });
     REQUIRE(m != memory.end());
     CHECK(s.at("sector_efficiency").get<double>() == doctest::Approx(std::stod(m->at("efficiency"))).epsilon(0.1));
     CHECK(s.at("wavefronts_per_least") <= std::stod(m->at("most_wavefronts")));

@@ -12,7 +12,9 @@ TEST_CASE("float16 training writes the loss scale and the skipped steps") {
   const TempDir temp;
   make_data(temp / "data", 6);
   const std::string out = (temp / "run").string();
-  const Finished trained = run_ptrain(quick_training((temp / "data").string(), out, {"--device", "reference", "--precision", "fp16", "--image-size", "32", "--epochs", "1", "--fine-tune-epochs", "1"}));
+  const Finished trained = run_ptrain(
+      quick_training((temp / "data").string(), out,
+                     {"--device", "reference", "--precision", "fp16", "--image-size", "32", "--epochs", "1", "--fine-tune-epochs", "1"}));
   INFO(trained.err);
   REQUIRE(trained.code == 0);
   CHECK(read_file(temp / "run" / "log.txt").find("on reference") != std::string::npos);
@@ -24,7 +26,8 @@ TEST_CASE("float16 training writes the loss scale and the skipped steps") {
     CHECK(j["skipped_steps"] == 0);
   }
   CHECK(epochs == 2);
-  const Finished evaluated = run_ptrain({"evaluate", "--model", out + "/best.h5", "--data", (temp / "data").string(), "--json", "--device", "reference", "--precision", "fp16"});
+  const Finished evaluated = run_ptrain({"evaluate", "--model", out + "/best.h5", "--data", (temp / "data").string(), "--json", "--device",
+                                         "reference", "--precision", "fp16"});
   INFO(evaluated.err);
   CHECK(evaluated.code == 0);
   CHECK(evaluated.err.find("on reference") != std::string::npos);
@@ -33,7 +36,8 @@ TEST_CASE("float16 training writes the loss scale and the skipped steps") {
 TEST_CASE("float16 needs a device that computes in it") {
   const TempDir temp;
   make_data(temp / "data", 6);
-  const Finished refused = run_ptrain(quick_training((temp / "data").string(), (temp / "run").string(), {"--device", "cpu", "--precision", "fp16"}));
+  const Finished refused =
+      run_ptrain(quick_training((temp / "data").string(), (temp / "run").string(), {"--device", "cpu", "--precision", "fp16"}));
   CHECK(refused.code == 2);
   CHECK(refused.err.find("bf16") != std::string::npos);
 }
@@ -59,7 +63,8 @@ void set_tuned(const std::filesystem::path& checkpoint, const std::string& text)
 TEST_CASE("a training that goes on computes by the algorithms that autotune chose when it began") {
   const TempDir temp;
   make_data(temp / "data", 6);
-  const Finished trained = run_ptrain(quick_training(temp / "data", temp / "run", {"--net", "densenet121", "--conv", "autotune", "--epochs", "1", "--fine-tune-epochs", "0"}));
+  const Finished trained = run_ptrain(quick_training(
+      temp / "data", temp / "run", {"--net", "densenet121", "--conv", "autotune", "--epochs", "1", "--fine-tune-epochs", "0"}));
   INFO(trained.err);
   REQUIRE(trained.code == 0);
   const std::filesystem::path last = temp / "run/last.h5";

@@ -45,17 +45,23 @@ inline void write_file(const std::filesystem::path& path, const std::string& byt
 }
 
 // Options of a training that takes a second or two.
-inline std::vector<std::string> quick_training(const std::filesystem::path& data, const std::filesystem::path& out, std::vector<std::string> more = {}) {
-  std::vector<std::string> a{"train", "--net", "mobilenet_v2", "--weights", "formula", "--data", data.string(), "--out", out.string(), "--image-size", "64", "--batch", "8",
-                             "--epochs", "2", "--fine-tune-epochs", "1", "--fine-tune-lr", "1e-4", "--quiet"};
+inline std::vector<std::string> quick_training(const std::filesystem::path& data, const std::filesystem::path& out,
+                                               std::vector<std::string> more = {}) {
+  std::vector<std::string> a{
+      "train",      "--net",          "mobilenet_v2", "--weights", "formula", "--data",   data.string(), "--out",
+      out.string(), "--image-size",   "64",           "--batch",   "8",       "--epochs", "2",           "--fine-tune-epochs",
+      "1",          "--fine-tune-lr", "1e-4",         "--quiet"};
   a.insert(a.end(), more.begin(), more.end());
   return a;
 }
 
 // The same of compare, fine-tune or experiment.
-inline std::vector<std::string> quick_experiment(const std::string& command, const std::filesystem::path& data, const std::filesystem::path& out, std::vector<std::string> more = {}) {
-  std::vector<std::string> a{command, "--data", data.string(), "--out", out.string(), "--image-size", "64", "--batch", "8", "--epochs", "1", "--fine-tune-epochs", "1", "--fine-tune-lr", "1e-4", "--dense", "8",
-                             "--dropout", "0.2", "--quiet"};
+inline std::vector<std::string> quick_experiment(const std::string& command, const std::filesystem::path& data,
+                                                 const std::filesystem::path& out, std::vector<std::string> more = {}) {
+  std::vector<std::string> a{command, "--data",         data.string(), "--out",    out.string(), "--image-size",
+                             "64",    "--batch",        "8",           "--epochs", "1",          "--fine-tune-epochs",
+                             "1",     "--fine-tune-lr", "1e-4",        "--dense",  "8",          "--dropout",
+                             "0.2",   "--quiet"};
   a.insert(a.end(), more.begin(), more.end());
   return a;
 }

@@ -35,8 +35,8 @@ TEST_CASE("MobileNetV2 with its real weights knows a cat, an admiral, a hot dog 
   if (!present("goldens", check)) return;
   const TempDir dir;
   convert_file(weights / "mobilenet_v2_imagenet_dequantized.h5", dir / "m.h5");
-  const Finished f = run_ptrain({"features", "--net", "mobilenet_v2", "--weights", (dir / "m.h5").string(), "--images", check.string(), "--pool", "avg", "--out",
-                                 (dir / "f.npy").string()});
+  const Finished f = run_ptrain({"features", "--net", "mobilenet_v2", "--weights", (dir / "m.h5").string(), "--images", check.string(),
+                                 "--pool", "avg", "--out", (dir / "f.npy").string()});
   REQUIRE_MESSAGE(f.code == 0, f.err);
   const NpyArray features = ptrain::read_npy(dir / "f.npy");
   REQUIRE(features.shape == std::vector<int64_t>{4, 1280});
@@ -66,7 +66,15 @@ TEST_CASE("the VGG16 inside another author's model works as a base") {
   const std::vector<float> x = formula_input(1, h, w);
   write_npy(dir / "x.npy", {1, h, w, 3}, x);
   const auto features = [&](std::vector<std::string> more) {
-    std::vector<std::string> command{"features", "--net", "vgg16", "--weights", (dir / "v.h5").string(), "--npy", (dir / "x.npy").string(), "--out", (dir / "y.npy").string()};
+    std::vector<std::string> command{"features",
+                                     "--net",
+                                     "vgg16",
+                                     "--weights",
+                                     (dir / "v.h5").string(),
+                                     "--npy",
+                                     (dir / "x.npy").string(),
+                                     "--out",
+                                     (dir / "y.npy").string()};
     command.insert(command.end(), more.begin(), more.end());
     const Finished f = run_ptrain(command);
     REQUIRE_MESSAGE(f.code == 0, f.err);
@@ -86,7 +94,8 @@ TEST_CASE("the VGG16 inside another author's model works as a base") {
         for (int64_t s = 0; s < 3; ++s)
           for (int64_t c = 0; c < 3; ++c) {
             const int64_t i = p + r - 1, j = q + s - 1;
-            if (i >= 0 && i < h && j >= 0 && j < w) sum += double(x[size_t((i * w + j) * 3 + c)]) * kernel[size_t(((r * 3 + s) * 3 + c) * 64 + k)];
+            if (i >= 0 && i < h && j >= 0 && j < w)
+              sum += double(x[size_t((i * w + j) * 3 + c)]) * kernel[size_t(((r * 3 + s) * 3 + c) * 64 + k)];
           }
       CHECK(close(first.values[size_t((p * w + q) * 64 + k)], std::max(sum, 0.0), 1e-5, 1e-5));
     }

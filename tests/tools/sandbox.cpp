@@ -6,8 +6,8 @@
 
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -55,8 +55,7 @@ TEST_CASE("sandbox: crashes and loops end the child alone") {
   CHECK(run_child({}, [](int) { std::raise(SIGSEGV); }).second.find("crashed (SIGSEGV)") != std::string::npos);
   CHECK(run_child({}, [](int) { std::abort(); }).second.find("crashed (SIGABRT)") != std::string::npos);
   CHECK(run_child({}, [](int) {
-          for (std::atomic<int> i{0};; ++i) {
-          }
+          for (std::atomic<int> i{0};; ++i) {}
         }).second.find("too much processor time") != std::string::npos);
 }
 
@@ -76,8 +75,7 @@ TEST_CASE("sandbox: memory and files have limits") {
         }).first == "one closed");
   CHECK(run_child({file}, [&](int) {
           const std::vector<char> bytes(4096);
-          while (write(file, bytes.data(), bytes.size()) > 0) {
-          }
+          while (write(file, bytes.data(), bytes.size()) > 0) {}
         }).second.find("unpacks to more than it claims") != std::string::npos);
   close(file), close(other);
 }
@@ -120,7 +118,7 @@ TEST_CASE("frames: nonsense from the child is an error") {
     return f + data;
   };
   CHECK(read_frames(frame(1, 2, "ab") + frame(5, 3, "why")) == "1:ab 5:why end");
-  CHECK(read_frames(frame(1, 5, "ab")) == "end");           // cut off
+  CHECK(read_frames(frame(1, 5, "ab")) == "end");  // cut off
   CHECK(read_frames(frame(1, 2, "ab").substr(0, 9)) == "end");
   CHECK(read_frames(frame(9, 2, "ab")) == "error");
   CHECK(read_frames(frame(0, 2, "ab")) == "error");

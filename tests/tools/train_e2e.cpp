@@ -25,7 +25,8 @@ TEST_CASE("train evaluate and predict do the whole job") {
   const nlohmann::json result = nlohmann::json::parse(trained.out);
   CHECK(result["model"] == model);
   CHECK(result["validation"]["n"] == 4);
-  for (const char* file : {"best.h5", "last.h5", "history.csv", "metrics.jsonl", "resolved.toml", "split.csv", "log.txt"}) CHECK(std::filesystem::exists(temp / "run" / file));
+  for (const char* file : {"best.h5", "last.h5", "history.csv", "metrics.jsonl", "resolved.toml", "split.csv", "log.txt"})
+    CHECK(std::filesystem::exists(temp / "run" / file));
 
   const std::vector<std::string> history = lines_of(temp / "run" / "history.csv");
   CHECK(history.size() == 4);  // a title and three epochs
@@ -40,7 +41,8 @@ TEST_CASE("train evaluate and predict do the whole job") {
   REQUIRE(first.code == 0);
   const nlohmann::json e = nlohmann::json::parse(first.out);
   CHECK(e["n"] == 24);
-  for (const char* key : {"accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "confusion", "threshold"}) CHECK(e.contains(key));
+  for (const char* key : {"accuracy", "auc", "sensitivity", "specificity", "precision", "f1", "confusion", "threshold"})
+    CHECK(e.contains(key));
   for (const char* key : {"accuracy_ci95", "sensitivity_ci95", "specificity_ci95", "auc_ci95"}) CHECK(e[key].size() == 2);
   CHECK(e["threshold"] == result["threshold"]);
   CHECK(lines_of(out + "/p.csv").size() == 25);
@@ -66,7 +68,9 @@ TEST_CASE("two epochs of each stage give the same bytes for 1 2 3 and 8 threads"
   std::vector<float> one, last;
   for (const char* threads : {"1", "2", "3", "8"}) {
     const std::filesystem::path out = temp / threads;
-    REQUIRE(run_ptrain(quick_training(temp / "data", out, {"--threads", threads, "--augment", "strong", "--fine-tune-epochs", "2", "--patience", "9"})).code == 0);
+    REQUIRE(run_ptrain(quick_training(temp / "data", out,
+                                      {"--threads", threads, "--augment", "strong", "--fine-tune-epochs", "2", "--patience", "9"}))
+                .code == 0);
     if (one.empty()) one = weights_of(out / "best.h5"), last = weights_of(out / "last.h5");
     CHECK(weights_of(out / "best.h5") == one);
     CHECK(weights_of(out / "last.h5") == last);  // with the optimizer's state
@@ -93,9 +97,11 @@ TEST_CASE("three classes train and evaluate") {
   make_data(temp / "data", 6);
   std::filesystem::create_directories(temp / "data/OTHER");
   int i = 0;
-  for (const auto& file : std::filesystem::directory_iterator(temp / "data/NORMAL")) std::filesystem::copy_file(file.path(), temp / "data/OTHER" / concat("x", ++i, ".jpeg"));
+  for (const auto& file : std::filesystem::directory_iterator(temp / "data/NORMAL"))
+    std::filesystem::copy_file(file.path(), temp / "data/OTHER" / concat("x", ++i, ".jpeg"));
   REQUIRE(run_ptrain(quick_training(temp / "data", temp / "run")).code == 0);
-  const Finished f = run_ptrain({"evaluate", "--model", (temp / "run/best.h5").string(), "--data", (temp / "data").string(), "--json", "--quiet"});
+  const Finished f =
+      run_ptrain({"evaluate", "--model", (temp / "run/best.h5").string(), "--data", (temp / "data").string(), "--json", "--quiet"});
   INFO(f.err);
   REQUIRE(f.code == 0);
   CHECK(nlohmann::json::parse(f.out)["per_class"].size() == 3);

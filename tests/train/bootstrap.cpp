@@ -18,23 +18,27 @@ void mean_times(std::span<const uint32_t> times, std::span<double> values) {
 
 TEST_CASE("the bootstrap draws whole patients and as many as there are") {
   int replicates = 0, seen_twice = 0;
-  bootstrap(group_by(kPatients), 1, [&](std::span<const uint32_t> times, std::span<double> values) {
-    ++replicates;
-    CHECK((times[0] == times[1] && times[3] == times[4] && times[4] == times[5]));
-    CHECK(times[0] + times[2] + times[3] + times[6] + times[7] == 5);
-    seen_twice += times[0] == 2;
-    values[0] = 0;
-  }, {.replicates = 500});
+  bootstrap(group_by(kPatients), 1,
+            [&](std::span<const uint32_t> times, std::span<double> values) {
+              ++replicates;
+              CHECK((times[0] == times[1] && times[3] == times[4] && times[4] == times[5]));
+              CHECK(times[0] + times[2] + times[3] + times[6] + times[7] == 5);
+              seen_twice += times[0] == 2;
+              values[0] = 0;
+            },
+            {.replicates = 500});
   CHECK(replicates == 501);  // the estimate first
   CHECK(seen_twice > 50);    // 0.2 of 500 expected
 }
 
 TEST_CASE("strata keep their sizes") {
-  bootstrap(group_by(kPatients), 1, [](std::span<const uint32_t> times, std::span<double> values) {
-    CHECK(times[0] + times[2] == 2);
-    CHECK(times[3] + times[6] + times[7] == 3);
-    values[0] = 0;
-  }, {.replicates = 100, .strata = {0, 0, 1, 1, 1}});
+  bootstrap(group_by(kPatients), 1,
+            [](std::span<const uint32_t> times, std::span<double> values) {
+              CHECK(times[0] + times[2] == 2);
+              CHECK(times[3] + times[6] + times[7] == 3);
+              values[0] = 0;
+            },
+            {.replicates = 100, .strata = {0, 0, 1, 1, 1}});
 }
 
 TEST_CASE("the same seed draws the same and another seed does not") {

@@ -59,9 +59,9 @@ TEST_CASE("early stopping and plateau refuse options without a meaning") {
 TEST_CASE("a cycled polynomial starts again at each multiple") {
   // Keras 3.15: PolynomialDecay(0.1, 8, 0.01, power=2.0, cycle=True)(step)
   const Schedule s = PolynomialDecay{.initial_learning_rate = 0.1, .decay_steps = 8, .end_learning_rate = 0.01, .power = 2, .cycle = true};
-  const std::pair<int64_t, float> table[] = {{0, 0.100000001f}, {1, 0.078906253f}, {5, 0.0226562507f}, {8, 0.00999999978f},
-                                              {9, 0.0272265635f}, {12, 0.015625f}, {16, 0.00999999978f}, {17, 0.0176562518f},
-                                              {40, 0.00999999978f}, {41, 0.0119140614f}};
+  const std::pair<int64_t, float> table[] = {{0, 0.100000001f},    {1, 0.078906253f},  {5, 0.0226562507f},   {8, 0.00999999978f},
+                                             {9, 0.0272265635f},   {12, 0.015625f},    {16, 0.00999999978f}, {17, 0.0176562518f},
+                                             {40, 0.00999999978f}, {41, 0.0119140614f}};
   for (const auto& [step, want] : table) {
     CAPTURE(step);
     CHECK(test::close(learning_rate(s, step), want, 0, 2.4e-7));

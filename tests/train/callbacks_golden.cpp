@@ -83,8 +83,9 @@ TEST_CASE("the plateau rule follows Keras epoch by epoch") {
   for (const Json& c : golden["cases"]) {
     CAPTURE(c["kwargs"].dump());
     const Json& k = c["kwargs"];
-    const ReduceLROnPlateauOptions options{direction(k), k.at("factor"), k.at("patience"), k.value("min_delta", 1e-4),
-                                           k.value("cooldown", int64_t(0)), k.value("min_lr", 0.0)};
+    const ReduceLROnPlateauOptions options{
+        direction(k),          k.at("factor"), k.at("patience"), k.value("min_delta", 1e-4), k.value("cooldown", int64_t(0)),
+        k.value("min_lr", 0.0)};
     ReduceLROnPlateauState state;
     float lr = c["lr"].get<float>();
     for (const Json& step : c["steps"]) {

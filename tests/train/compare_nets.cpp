@@ -82,7 +82,7 @@ TEST_CASE("the shortcut baseline sees what brightness tells and nothing where th
   }
   const Shortcut seen = shortcut_baseline(telling, labels, patients, 2, 1), blind = shortcut_baseline(silent, labels, patients, 2, 1);
   CHECK(close(seen.auc.auc, 0.856, 0.05, 0));  // Φ(1.5/√2) = 0.8556
-  CHECK(blind.auc.auc > 0.35);  // where nothing is to be found, cross-validation pooled over folds lies a little below 0.5
+  CHECK(blind.auc.auc > 0.35);                 // where nothing is to be found, cross-validation pooled over folds lies a little below 0.5
   CHECK(blind.auc.auc < 0.56);
   CHECK(seen.weights[4] > 0.8);
   const Shortcut swapped = shortcut_baseline(telling, labels, patients, 2, 0);
@@ -141,7 +141,8 @@ TEST_CASE("the choice is the best, or the cheapest of those that cannot be told 
   const std::vector<Predictions> models{model(labels, 3, 1), model(labels, 3, 2), model(labels, 0.5, 3)};
   const std::vector<PairTest> tests = test_pairs(models, 1);
   std::vector<Candidate> c;
-  for (size_t i = 0; i < models.size(); ++i) c.push_back({"net" + std::to_string(i), metrics::roc_auc(labels, models[i].scores(1)), 100.0 * double(i + 1)});
+  for (size_t i = 0; i < models.size(); ++i)
+    c.push_back({"net" + std::to_string(i), metrics::roc_auc(labels, models[i].scores(1)), 100.0 * double(i + 1)});
   c[2].macs = 1;  // cheap and bad: not to be taken
   const Choice tie = choose(c, tests);
   CHECK(tie.chosen == 0);

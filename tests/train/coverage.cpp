@@ -127,11 +127,14 @@ TEST_CASE("the bootstrap by patient covers where intervals by image do not") {
       }
     }
     const Ranking ranking(x.labels, x.scores);
-    const auto results = bootstrap(groups, 2, [&](std::span<const uint32_t> times, std::span<double> values) {
-      double right = 0, n = 0;
-      for (size_t i = 0; i < times.size(); ++i) n += times[i], right += times[i] * ((x.scores[i] >= shift / 2) == (x.labels[i] == 1));
-      values[0] = right / n, values[1] = ranking.roc_auc(times);
-    }, {.replicates = 300, .seed = s});
+    const auto results = bootstrap(groups, 2,
+                                   [&](std::span<const uint32_t> times, std::span<double> values) {
+                                     double right = 0, n = 0;
+                                     for (size_t i = 0; i < times.size(); ++i)
+                                       n += times[i], right += times[i] * ((x.scores[i] >= shift / 2) == (x.labels[i] == 1));
+                                     values[0] = right / n, values[1] = ranking.roc_auc(times);
+                                   },
+                                   {.replicates = 300, .seed = s});
     boot_accuracy += results[0].percentile.contains(accuracy), boot_auc += results[1].percentile.contains(auc);
     const Confusion c = confusion_at(x.labels, x.scores, shift / 2);
     image_accuracy += wilson(c.tp + c.tn, c.n()).contains(accuracy), image_auc += delong(x.labels, x.scores).wald.contains(auc);

@@ -94,10 +94,11 @@ TEST_CASE("the bands of ROC and precision-recall cover the curves at each place"
       x.labels.push_back(i < positives * kImages);
       x.scores.push_back(normal(r) + shift * x.labels.back());
     }
-    const report::Band a = report::roc_band(x.labels, x.scores, {}, kReplicates, s), b = report::precision_recall_band(x.labels, x.scores, {}, kReplicates, s);
+    const report::Band a = report::roc_band(x.labels, x.scores, {}, kReplicates, s),
+                       b = report::precision_recall_band(x.labels, x.scores, {}, kReplicates, s);
     for (const int place : places) {
       const double at = place / 100.0;
-      const double sensitivity = statistics::normal_cdf(shift + statistics::normal_quantile(at));            // at this share of false positives
+      const double sensitivity = statistics::normal_cdf(shift + statistics::normal_quantile(at));      // at this share of false positives
       const double false_positives = statistics::normal_cdf(statistics::normal_quantile(at) - shift);  // at this recall
       const double ppv = positives * at / (positives * at + (1 - positives) * false_positives);
       roc[place] += a.low[size_t(place)] <= sensitivity && sensitivity <= a.high[size_t(place)];
@@ -106,7 +107,8 @@ TEST_CASE("the bands of ROC and precision-recall cover the curves at each place"
   }
   for (const int place : places) {
     CAPTURE(place);
-    for (const int covered : {roc[place], precision[place]}) {  // at 0.1 and 0.8 the bootstrap alone covers 0.30 and 0.82: there curves are at 1
+    for (const int covered :
+         {roc[place], precision[place]}) {  // at 0.1 and 0.8 the bootstrap alone covers 0.30 and 0.82: there curves are at 1
       CHECK(covered / double(kSimulations) > 0.935 - four_errors(0.95, kSimulations));
       CHECK(covered / double(kSimulations) <= 1);
     }

@@ -65,7 +65,8 @@ TEST_CASE("a batch picked on the device has the bits of a batch that is uploaded
           const std::vector<float> picked = shown(augmented_source(model, *films.cache, how, 5, 2, &stored), model, batch, type);
           CHECK(picked == shown(augmented_source(model, *films.cache, how, 5, 2), model, batch, type));
         }
-    CHECK(shown(plain_source(model, *films.cache, &stored), model, {1}, DType::float32) != shown(plain_source(model, *films.cache, &stored), model, {2}, DType::float32));
+    CHECK(shown(plain_source(model, *films.cache, &stored), model, {1}, DType::float32) !=
+          shown(plain_source(model, *films.cache, &stored), model, {2}, DType::float32));
   }
 }
 
@@ -73,7 +74,8 @@ TEST_CASE("images that do not fit the budget, or are not among those stored, are
   const std::shared_ptr<Memory> memory = open_device({DeviceKind::cuda_sim});
   const Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .classes = {"a", "b"}}, memory);
   const Films films(false);
-  const DeviceImages exact(*films.cache, films.all, memory, 5 * kSide * kSide), small(*films.cache, films.all, memory, 5 * kSide * kSide - 1);
+  const DeviceImages exact(*films.cache, films.all, memory, 5 * kSide * kSide),
+      small(*films.cache, films.all, memory, 5 * kSide * kSide - 1);
   CHECK(exact.holds(films.all));
   CHECK_FALSE(small.holds(films.all));
   CHECK_FALSE(small.pixels().has_data());
@@ -81,10 +83,12 @@ TEST_CASE("images that do not fit the budget, or are not among those stored, are
   const DeviceImages few(*films.cache, std::vector<int64_t>{1, 2}, memory, 1 << 20);
   CHECK(few.holds(std::vector<int64_t>{2, 1}));
   for (const DeviceImages* stored : {&small, &few})
-    CHECK(shown(plain_source(model, *films.cache, stored), model, {1, 3}, DType::float32) == shown(plain_source(model, *films.cache), model, {1, 3}, DType::float32));
+    CHECK(shown(plain_source(model, *films.cache, stored), model, {1, 3}, DType::float32) ==
+          shown(plain_source(model, *films.cache), model, {1, 3}, DType::float32));
 }
 
-// A draw depends on seed, epoch and image alone. Between the borders of source pixels positions may differ by a rounding, and so may values.
+// A draw depends on seed, epoch and image alone. Between the borders of source pixels positions may differ by a rounding, and so may
+// values.
 TEST_CASE("the same seed gives the same augmented batch on every backend") {
   const Films films(true);
   const auto batch_on = [&](Device device, uint64_t seed) {

@@ -12,7 +12,7 @@ constexpr int64_t kSide = 64, kImages = 4;
 
 struct Setup {
   DType type = DType::float32;
-  bool whole = false;            // all layers train, else the top 30 %
+  bool whole = false;  // all layers train, else the top 30 %
   bool batch_statistics = false;
   OptimizerRule rule = {};
   double rate = 1e-4;
@@ -30,15 +30,21 @@ Trained train(DeviceKind device, const Setup& o, int steps) {
   Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .classes = {"a", "b"}}, memory);
   formula_weights(model.params, "MobileNetV2");
   set_precision(model, type);
-  freeze(model, {.name = "", .cut = o.whole ? 0 : cut_for_top_fraction(model, 0.3)}, o.batch_statistics ? BnMode::train : BnMode::inference);
+  freeze(model, {.name = "", .cut = o.whole ? 0 : cut_for_top_fraction(model, 0.3)},
+         o.batch_statistics ? BnMode::train : BnMode::inference);
   const Tensor images = Tensor::from(formula_input(kImages, kSide, kSide), {kImages, kSide, kSide, 3}, DType::float32, memory);
   const ImageSource source = [&](std::span<const int64_t> which, Context& c, Buffer x) {
     const int64_t size = kSide * kSide * 3;
     for (size_t i = 0; i < which.size(); ++i) c.copy_as(images.buffer().slice(which[i] * size, size), x.slice(int64_t(i) * size, size));
   };
   const bool host = memory->backend().is_host();
-  StepperOptions options{.runner = {.shard = host ? 1 : 4, .group = host && !o.batch_statistics ? 2 : 4, .batch_statistics = o.batch_statistics, .compute = type},
-                         .rule = o.rule, .class_weights = {1.5f, 0.75f}, .seed = 3};
+  StepperOptions options{.runner = {.shard = host ? 1 : 4,
+                                    .group = host && !o.batch_statistics ? 2 : 4,
+                                    .batch_statistics = o.batch_statistics,
+                                    .compute = type},
+                         .rule = o.rule,
+                         .class_weights = {1.5f, 0.75f},
+                         .seed = 3};
   if (type == DType::float16) options.scaling = LossScaling{};
   Workers workers(memory->shared_backend(), 1);
   Stepper stepper(model, workers, options);
@@ -101,8 +107,10 @@ TEST_CASE("cuda-sim gives the CPU's loss and gradients when all layers train on 
     const std::vector<double>&c = cpu.weights.at(key), &d = sim.weights.at(key);
     double size = 0, error = 0;
     for (size_t i = 0; i < w.size(); ++i) size += std::pow(c[i] - w[i], 2), error += std::pow(c[i] - d[i], 2);
-    if (size < 1e-6) continue;  // before another batch norm a shift changes nothing: its gradient is rounding, no more than 1e-4 where others have 1e-2
-    const bool top = key.starts_with("head") || key.starts_with("Conv_1") || key.starts_with("block_16_project") || key.starts_with("block_16_depthwise");
+    if (size < 1e-6)
+      continue;  // before another batch norm a shift changes nothing: its gradient is rounding, no more than 1e-4 where others have 1e-2
+    const bool top = key.starts_with("head") || key.starts_with("Conv_1") || key.starts_with("block_16_project") ||
+                     key.starts_with("block_16_depthwise");
     INFO(key, ": the gradients differ by ", std::sqrt(error / size), " of their norm");
     CHECK(std::sqrt(error / size) < (top || key.find("moving") != std::string::npos ? 1e-3 : 0.25));
     ++compared, closely += top;

@@ -29,7 +29,7 @@ constexpr int64_t kSide = 64, kImages = 10, kEpochs = 3;
 
 struct Trained {
   std::vector<double> weights;
-  std::vector<std::vector<double>> logits;        // of two validations
+  std::vector<std::vector<double>> logits;      // of two validations
   std::vector<int> shown, shown_in_validation;  // how often the source was asked for each image
   std::vector<int> taken;                       // in each step
 };
@@ -61,7 +61,8 @@ Trained train(size_t cut, bool keep, int threads) {
     for (int64_t first = 0; first < kImages; first += 4) {
       const int before = taken;
       StepInput input{.images = {}, .labels = {}, .epoch = epoch};
-      for (int64_t i = first; i < std::min(first + 4, kImages); ++i) input.images.push_back((7 * i + 3 * int64_t(epoch)) % kImages), input.labels.push_back(int32_t(i % 2));
+      for (int64_t i = first; i < std::min(first + 4, kImages); ++i)
+        input.images.push_back((7 * i + 3 * int64_t(epoch)) % kImages), input.labels.push_back(int32_t(i % 2));
       stepper.prepare(std::move(input), source, store ? &*store : nullptr);
       stepper.step(1e-3);
       t.taken.push_back(taken - before);

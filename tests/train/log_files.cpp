@@ -29,13 +29,27 @@ std::string message(auto f) {
 }  // namespace
 
 TEST_CASE("numbers are printed as Python prints them") {  // Python 3.11: repr()
-  const std::pair<double, const char*> table[] = {
-      {0.1, "0.1"}, {1, "1.0"}, {-2.5, "-2.5"}, {0, "0.0"}, {-0.0, "-0.0"}, {100, "100.0"},
-      {1e-4, "0.0001"}, {1e-5, "1e-05"}, {1.234e-5, "1.234e-05"}, {5e-324, "5e-324"},
-      {1e15, "1000000000000000.0"}, {9999999999999998.0, "9999999999999998.0"}, {1e16, "1e+16"}, {1e22, "1e+22"},
-      {123456789012345680.0, "1.2345678901234568e+17"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
-      {0.0010000000474974513, "0.0010000000474974513"}, {double(0.1f), "0.10000000149011612"},
-      {NAN, "nan"}, {INFINITY, "inf"}, {-INFINITY, "-inf"}};
+  const std::pair<double, const char*> table[] = {{0.1, "0.1"},
+                                                  {1, "1.0"},
+                                                  {-2.5, "-2.5"},
+                                                  {0, "0.0"},
+                                                  {-0.0, "-0.0"},
+                                                  {100, "100.0"},
+                                                  {1e-4, "0.0001"},
+                                                  {1e-5, "1e-05"},
+                                                  {1.234e-5, "1.234e-05"},
+                                                  {5e-324, "5e-324"},
+                                                  {1e15, "1000000000000000.0"},
+                                                  {9999999999999998.0, "9999999999999998.0"},
+                                                  {1e16, "1e+16"},
+                                                  {1e22, "1e+22"},
+                                                  {123456789012345680.0, "1.2345678901234568e+17"},
+                                                  {1.7976931348623157e308, "1.7976931348623157e+308"},
+                                                  {0.0010000000474974513, "0.0010000000474974513"},
+                                                  {double(0.1f), "0.10000000149011612"},
+                                                  {NAN, "nan"},
+                                                  {INFINITY, "inf"},
+                                                  {-INFINITY, "-inf"}};
   for (const auto& [value, want] : table) CHECK(python_repr(value) == want);
 }
 
@@ -79,7 +93,7 @@ TEST_CASE("a history goes on after a crash") {
     return read_file(temp / "h.csv");
   };
   CHECK(resumed(head + rows, 2) == head + rows + "2,0.25,1.0\r\n");
-  CHECK(resumed(head + rows + "2,0.4", 2) == head + rows + "2,0.25,1.0\r\n");              // torn last line
+  CHECK(resumed(head + rows + "2,0.4", 2) == head + rows + "2,0.25,1.0\r\n");                       // torn last line
   CHECK(resumed(head + rows + "2,0.4,9.0\r\n3,1.0,1.0\r\n", 2) == head + rows + "2,0.25,1.0\r\n");  // rows that are written again
   CHECK(resumed(head + "0,1.0,1.5\r\n" + std::string(3, '\0') + "\r\n", 1) == head + "0,1.0,1.5\r\n1,0.25,1.0\r\n");
   CHECK(resumed("epoch,loss,val_loss\n0,1.0,1.5\n", 1) == "epoch,loss,val_loss\n0,1.0,1.5\n1,0.25,1.0\r\n");

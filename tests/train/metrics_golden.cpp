@@ -88,11 +88,20 @@ TEST_CASE("the evaluation holds the same numbers") {
     Predictions p{.classes = {"NORMAL", "PNEUMONIA"}, .labels = g["labels"], .probabilities = {}, .patients = {}};
     for (double s : g["scores"].get<std::vector<double>>()) p.probabilities.insert(p.probabilities.end(), {1 - s, s});
     const nlohmann::ordered_json j = to_json(evaluate(p, {.bootstrap_replicates = 40}));
-    const std::pair<const char*, const char*> names[] = {
-        {"accuracy", "accuracy"}, {"balanced_accuracy", "balanced_accuracy"}, {"sensitivity", "sensitivity"},
-        {"specificity", "specificity"}, {"precision", "precision"}, {"npv", "npv"}, {"f1", "f1"}, {"mcc", "mcc"},
-        {"cohen_kappa", "cohen_kappa"}, {"brier", "brier"}, {"auc", "roc_auc"}, {"average_precision", "average_precision"},
-        {"ece_positive", "ece_positive_15"}, {"ece_confidence", "ece_confidence_15"}};
+    const std::pair<const char*, const char*> names[] = {{"accuracy", "accuracy"},
+                                                         {"balanced_accuracy", "balanced_accuracy"},
+                                                         {"sensitivity", "sensitivity"},
+                                                         {"specificity", "specificity"},
+                                                         {"precision", "precision"},
+                                                         {"npv", "npv"},
+                                                         {"f1", "f1"},
+                                                         {"mcc", "mcc"},
+                                                         {"cohen_kappa", "cohen_kappa"},
+                                                         {"brier", "brier"},
+                                                         {"auc", "roc_auc"},
+                                                         {"average_precision", "average_precision"},
+                                                         {"ece_positive", "ece_positive_15"},
+                                                         {"ece_confidence", "ece_confidence_15"}};
     for (const auto& [ours, theirs] : names) {
       CAPTURE(ours);
       CHECK(agrees(number(j.at(ours)), g[theirs]));

@@ -32,7 +32,9 @@ ImageSource source() {
 }
 
 Model model_on(const std::shared_ptr<Memory>& memory, DType compute, size_t cut) {
-  Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .head = {.dense = {16}, .dropout = {0}, .l2 = 1e-3}, .classes = {"a", "b"}}, memory);
+  Model model(
+      {.net = "mobilenet_v2", .height = kSide, .width = kSide, .head = {.dense = {16}, .dropout = {0}, .l2 = 1e-3}, .classes = {"a", "b"}},
+      memory);
   formula_weights(model.params, "MobileNetV2");
   set_precision(model, compute);
   freeze(model, {.name = "", .cut = std::min(cut, model.base_layers().size())}, BnMode::inference);
@@ -61,7 +63,8 @@ std::map<std::string, std::vector<double>> gradients(Model& model, DType compute
   top.copy_as(features.buffer(), pooled.buffer());
   head_tape.watch(pooled);
   const Tensor labels = Tensor::from(std::vector<float>(kLabels.begin(), kLabels.end()), {kImages}, DType::int32, memory);
-  const CrossEntropy out = softmax_cross_entropy(top, model.head(head_scope, pooled), labels, Tensor::from(std::vector<float>{1, 1}, {2}, DType::float32, memory));
+  const CrossEntropy out = softmax_cross_entropy(top, model.head(head_scope, pooled), labels,
+                                                 Tensor::from(std::vector<float>{1, 1}, {2}, DType::float32, memory));
   head_tape.backward(top, out.loss, Tensor::from(std::vector<double>{scale}, {1}, DType::float32, memory));
   const Tensor dfeatures = base.like(features);
   base.copy_as(head_tape.grad(pooled).buffer(), dfeatures.buffer());
@@ -77,7 +80,8 @@ std::map<std::string, std::vector<double>> gradients(Model& model, DType compute
 }
 
 // The largest fraction, over the parameters, of elements that are not zero in `want` and zero in `got`, and where.
-std::pair<double, std::string> lost(const std::map<std::string, std::vector<double>>& want, const std::map<std::string, std::vector<double>>& got) {
+std::pair<double, std::string> lost(const std::map<std::string, std::vector<double>>& want,
+                                    const std::map<std::string, std::vector<double>>& got) {
   std::pair<double, std::string> worst;
   for (const auto& [key, g] : want) {
     const std::vector<double>& h = got.at(key);
@@ -102,8 +106,8 @@ std::vector<double> train(Model& model, DType compute, std::optional<LossScaling
 
 }  // namespace
 
-// MobileNetV2, 32×32, batch 4, the top 30 % and the head trained from formula weights. After 80 steps the net is sure of its four images and
-// the gradients are small.
+// MobileNetV2, 32×32, batch 4, the top 30 % and the head trained from formula weights. After 80 steps the net is sure of its four images
+// and the gradients are small.
 TEST_CASE("float16 with loss scaling trains as float32, without scaling it loses gradients") {
   const std::shared_ptr<Memory> cpu = open_device({DeviceKind::cpu}), reference = open_device({DeviceKind::reference});
   Model wide = model_on(cpu, DType::float32, kTop), half = model_on(reference, DType::float16, kTop);
@@ -116,7 +120,8 @@ TEST_CASE("float16 with loss scaling trains as float32, without scaling it loses
   half.params.refresh_copies();
   const auto exact = gradients(wide, DType::float32, 1);
   const auto without = lost(exact, gradients(half, DType::float16, 1)), with = lost(exact, gradients(half, DType::float16, 32768));
-  MESSAGE("gradient elements that become zero: ", without.first, " of ", without.second, " without scaling, ", with.first, " of ", with.second, " with it");
+  MESSAGE("gradient elements that become zero: ", without.first, " of ", without.second, " without scaling, ", with.first, " of ",
+          with.second, " with it");
   CHECK(without.first >= 0.05);
   CHECK(with.first <= 0.01);
 }
@@ -129,7 +134,11 @@ TEST_CASE("the loss scale of a training moves as Keras' does") {
     const std::shared_ptr<Memory> memory = open_device({DeviceKind::cpu});
     Model model = model_on(memory, DType::float32, 140);
     Workers workers(memory->shared_backend(), 1);
-    Stepper stepper(model, workers, {.runner = {.group = 2}, .rule = {}, .class_weights = {1, 1}, .scaling = LossScaling{.initial = c["initial_scale"], .growth_steps = c["dynamic_growth_steps"]}});
+    Stepper stepper(model, workers,
+                    {.runner = {.group = 2},
+                     .rule = {},
+                     .class_weights = {1, 1},
+                     .scaling = LossScaling{.initial = c["initial_scale"], .growth_steps = c["dynamic_growth_steps"]}});
     for (const nlohmann::json& step : c["steps"]) {
       if (step["scale_after"] == "inf") break;  // where Keras' scale is lost
       const int number = step["step"];
@@ -177,7 +186,9 @@ TEST_CASE("after twenty skipped steps the first tensor that is not finite is nam
     Model model = model_on(memory, compute, 147);
     model.params.at("head_out/bias").value.upload(std::vector<float>{0, bias});
     Workers workers(memory->shared_backend(), 1);
-    Stepper stepper(model, workers, {.runner = {.group = 1, .compute = compute}, .rule = {}, .class_weights = {1, 1}, .scaling = LossScaling{.initial = scale}});
+    Stepper stepper(
+        model, workers,
+        {.runner = {.group = 1, .compute = compute}, .rule = {}, .class_weights = {1, 1}, .scaling = LossScaling{.initial = scale}});
     const std::vector<double> before = all_weights(model);
     StepResult result;
     for (int i = 0; i < 20; ++i) {
@@ -191,5 +202,6 @@ TEST_CASE("after twenty skipped steps the first tensor that is not finite is nam
     return result.not_finite;
   };
   CHECK(last(DeviceKind::cpu, DType::float32, 32768, std::numeric_limits<float>::infinity()) == "the output of head_out");
-  CHECK(last(DeviceKind::reference, DType::float16, 0x1p60, 0) == "the gradient of Conv_1_bn/beta");  // the loss is finite, the float16 gradient below it is not
+  CHECK(last(DeviceKind::reference, DType::float16, 0x1p60, 0) ==
+        "the gradient of Conv_1_bn/beta");  // the loss is finite, the float16 gradient below it is not
 }

@@ -34,7 +34,12 @@ Run train(const Setup& o, bool record) {
   setenv("PTRAIN_GRAPHS", record ? "1" : "0", 1);
   const auto memory = std::make_shared<Pool>(make_cuda_sim_backend(o.schedule), Device{DeviceKind::cuda_sim});
   unsetenv("PTRAIN_GRAPHS");
-  Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .head = {.dense = {16}, .dropout = {0.5f}, .l2 = 1e-3}, .classes = {"a", "b"}}, memory);
+  Model model({.net = "mobilenet_v2",
+               .height = kSide,
+               .width = kSide,
+               .head = {.dense = {16}, .dropout = {0.5f}, .l2 = 1e-3},
+               .classes = {"a", "b"}},
+              memory);
   formula_weights(model.params, "MobileNetV2");
   set_precision(model, o.compute);
   freeze(model, {.name = "", .cut = o.cut}, o.batch_statistics ? BnMode::train : BnMode::inference);
@@ -43,7 +48,10 @@ Run train(const Setup& o, bool record) {
     const int64_t size = kSide * kSide * 3;
     for (size_t i = 0; i < which.size(); ++i) c.copy_as(images.buffer().slice(which[i] * size, size), x.slice(int64_t(i) * size, size));
   };
-  StepperOptions options{.runner = {.shard = 4, .group = o.group, .batch_statistics = o.batch_statistics, .compute = o.compute}, .rule = {}, .class_weights = {1.5f, 0.75f}, .seed = 3};
+  StepperOptions options{.runner = {.shard = 4, .group = o.group, .batch_statistics = o.batch_statistics, .compute = o.compute},
+                         .rule = {},
+                         .class_weights = {1.5f, 0.75f},
+                         .seed = 3};
   if (o.compute == DType::float16) options.scaling = LossScaling{};
   Workers workers(memory->shared_backend(), 1);
   Stepper stepper(model, workers, options);
@@ -61,7 +69,8 @@ Run train(const Setup& o, bool record) {
       const StepResult result = stepper.step(1e-3 / (1 + step));
       if (step++ == o.bad_step) bias.upload(good);
       run.losses.push_back(std::isfinite(result.loss) ? result.loss : -1);
-      if (std::isfinite(result.loss)) run.probabilities.insert(run.probabilities.end(), result.probabilities.begin(), result.probabilities.end());
+      if (std::isfinite(result.loss))
+        run.probabilities.insert(run.probabilities.end(), result.probabilities.begin(), result.probabilities.end());
       run.skipped.push_back(result.skipped);
       run.scales.push_back(result.loss_scale);
     }
@@ -79,7 +88,7 @@ void same_with_and_without(const Setup& o) {
   const Run plain = train(o, false), recorded = train(o, true);
   CHECK(plain.steps_recorded == 0);
   CHECK(plain.chains_recorded == 0);
-  CHECK(recorded.steps_recorded == 2);   // batches of four and of two
+  CHECK(recorded.steps_recorded == 2);                        // batches of four and of two
   CHECK(recorded.chains_recorded == (o.group == 2 ? 1 : 2));  // in groups of two the frozen part runs on two images at a time
   CHECK(recorded.losses == plain.losses);
   CHECK(recorded.probabilities == plain.probabilities);

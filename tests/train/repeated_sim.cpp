@@ -2,8 +2,8 @@
 #include "train/repeated.hpp"
 
 #include "kernels/plugin.hpp"
-#include "tests/support/support.hpp"
 #include "tensor/tensor.hpp"
+#include "tests/support/support.hpp"
 
 using namespace ptrain;
 using namespace ptrain::test;
@@ -14,7 +14,8 @@ struct Rig {
   std::shared_ptr<Memory> memory = open_device({DeviceKind::cuda_sim});
   Backend& backend = memory->backend();
   std::unique_ptr<Exec> exec = backend.make_exec(1);
-  Tensor x = Tensor::from(std::vector<float>{1, 2, 3}, {3}, DType::float32, memory), y = Tensor::from(std::vector<float>{0, 0, 0}, {3}, DType::float32, memory);
+  Tensor x = Tensor::from(std::vector<float>{1, 2, 3}, {3}, DType::float32, memory),
+         y = Tensor::from(std::vector<float>{0, 0, 0}, {3}, DType::float32, memory);
   int calls = 0;  // of the work, on the host
   const void* place = nullptr;
 
@@ -23,7 +24,8 @@ struct Rig {
     backend.add_scaled(*exec, 1, x.buffer(), y.buffer());
   }
   void run(Repeated& r, const std::function<void()>& work) {
-    r.run(backend, *exec, [&] { return std::vector<const void*>{place}; }, work);
+    r.run(
+        backend, *exec, [&] { return std::vector<const void*>{place}; }, work);
   }
 };
 

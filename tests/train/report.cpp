@@ -48,12 +48,9 @@ std::string unbalanced(const std::string& html) {
     const std::string name = html.substr(begin, name_end - begin);
     for (bool quoted = false; html.at(at) != '>' || quoted; ++at) quoted ^= html[at] == '"';
     if (name == "meta" || name == "img" || name == "br" || html[at - 1] == '/') continue;
-    if (!closing)
-      open.push_back(name);
-    else if (open.empty() || open.back() != name)
-      return "</" + name + "> closes <" + (open.empty() ? "" : open.back()) + ">";
-    else
-      open.pop_back();
+    if (!closing) open.push_back(name);
+    else if (open.empty() || open.back() != name) return "</" + name + "> closes <" + (open.empty() ? "" : open.back()) + ">";
+    else open.pop_back();
   }
   return open.empty() ? "" : "<" + open.back() + "> is never closed";
 }
@@ -176,8 +173,7 @@ TEST_CASE("every number of the page is that of report.json") {
     seen.insert(key);
     const rep::Json& v = rep::at(all, key);
     REQUIRE_MESSAGE(v.is_number(), key);
-    if (v.is_number_integer())
-      CHECK_MESSAGE(shown == rep::thousands(v.get<int64_t>()), key);
+    if (v.is_number_integer()) CHECK_MESSAGE(shown == rep::thousands(v.get<int64_t>()), key);
     else
       CHECK_MESSAGE(std::fabs(std::stod(shown) - v.get<double>()) <= (shown.size() > 5   ? 0.00005
                                                                       : shown.size() < 5 ? 0.05
@@ -186,8 +182,9 @@ TEST_CASE("every number of the page is that of report.json") {
                     key, " is ", v.get<double>(), ", shown ", shown);
   }
   CHECK(compared > 150);
-  for (const char* key : {"/test/auc", "/test/auc_ci95/0", "/test/sensitivity", "/test/at_0.5/accuracy", "/validation/threshold",
-                          "/compare/nets/1/val/auc", "/calibration/temperature", "/ledger/0/auc", "/fine_tune/rail/log_loss_difference", "/fine_tune/rail/log_loss_standard_error"})
+  for (const char* key :
+       {"/test/auc", "/test/auc_ci95/0", "/test/sensitivity", "/test/at_0.5/accuracy", "/validation/threshold", "/compare/nets/1/val/auc",
+        "/calibration/temperature", "/ledger/0/auc", "/fine_tune/rail/log_loss_difference", "/fine_tune/rail/log_loss_standard_error"})
     CHECK_MESSAGE(seen.contains(key), key);
   CHECK(html.find("<b>" + rep::thousands(all["test"]["tp"].get<int64_t>()) + "</b>") != std::string::npos);
 }

@@ -17,7 +17,8 @@ struct Step {
 };
 Step one_step(int64_t group, double l2, const std::string& key) {
   const std::shared_ptr<Memory> memory = open_device({DeviceKind::cpu});
-  Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .head = {.dropout = {0, 0}, .l2 = l2}, .classes = {"a", "b"}}, memory);
+  Model model({.net = "mobilenet_v2", .height = kSide, .width = kSide, .head = {.dropout = {0, 0}, .l2 = l2}, .classes = {"a", "b"}},
+              memory);
   formula_weights(model.params, "MobileNetV2");
   freeze(model, {.name = "", .cut = cut_for_top_fraction(model, 0.3)}, BnMode::inference);
   const std::vector<float> images = formula_input(kImages, kSide, kSide);
@@ -45,7 +46,8 @@ double largest_change(const Step& s) {
 
 TEST_CASE("gradients of the groups are summed to the gradient of the batch") {
   const std::string key = "block_16_project/kernel";
-  const Step whole = one_step(4, 1e-3, key), pairs = one_step(2, 1e-3, key), single = one_step(1, 1e-3, key), uneven = one_step(3, 1e-3, key);
+  const Step whole = one_step(4, 1e-3, key), pairs = one_step(2, 1e-3, key), single = one_step(1, 1e-3, key),
+             uneven = one_step(3, 1e-3, key);
   REQUIRE(largest_change(whole) > 1e-6);
   const double rounding = 1e-3 * largest_change(whole);
   for (const Step* s : {&pairs, &single, &uneven}) CHECK(difference(s->after, whole.after, rounding, 0) == "");

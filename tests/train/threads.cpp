@@ -27,7 +27,12 @@ class Training {
         workers_(memory_->shared_backend(), threads) {
     formula_weights(model_.params, "MobileNetV2");
     freeze(model_, {.name = "", .cut = std::min(cut, model_.base_layers().size())}, bn);
-    stepper_ = std::make_unique<Stepper>(model_, workers_, StepperOptions{.runner = {.shard = 1, .group = bn == BnMode::train ? kImages : 2, .batch_statistics = bn == BnMode::train}, .rule = {}, .class_weights = {1.5f, 0.75f}, .seed = 7});
+    stepper_ = std::make_unique<Stepper>(
+        model_, workers_,
+        StepperOptions{.runner = {.shard = 1, .group = bn == BnMode::train ? kImages : 2, .batch_statistics = bn == BnMode::train},
+                       .rule = {},
+                       .class_weights = {1.5f, 0.75f},
+                       .seed = 7});
   }
   void prepare(int64_t first, int64_t count) {
     StepInput input{.images = {}, .labels = {}, .epoch = 3};
@@ -127,7 +132,8 @@ TEST_CASE("from its third step on a training takes no more memory from the devic
     size_t cut;
     BnMode bn;
   };
-  for (const Stage& stage : {Stage{1000, BnMode::inference}, Stage{107, BnMode::inference}, Stage{107, BnMode::frozen}, Stage{0, BnMode::train}}) {
+  for (const Stage& stage :
+       {Stage{1000, BnMode::inference}, Stage{107, BnMode::inference}, Stage{107, BnMode::frozen}, Stage{0, BnMode::train}}) {
     CAPTURE(stage.cut);
     const auto backend = std::make_shared<CountingBackend>();
     Training training(stage.cut, 2, stage.bn, 64, std::make_shared<Pool>(backend, Device{DeviceKind::cpu}));
@@ -168,7 +174,9 @@ TEST_CASE("urgent jobs go before those that prepare") {
   Workers workers(memory->shared_backend(), 1);
   std::vector<int> order;
   std::atomic<bool> go{false};
-  const auto block = workers.start(Workers::Urgency::later, 1, [&](int64_t, Worker&) { while (!go) std::this_thread::yield(); });
+  const auto block = workers.start(Workers::Urgency::later, 1, [&](int64_t, Worker&) {
+    while (!go) std::this_thread::yield();
+  });
   const auto later = workers.start(Workers::Urgency::later, 2, [&](int64_t, Worker&) { order.push_back(2); });
   const auto now = workers.start(Workers::Urgency::now, 2, [&](int64_t, Worker&) { order.push_back(1); });
   go = true;

@@ -10,10 +10,10 @@
 
 #include "layers/weight_file.hpp"
 #include "nets/nets.hpp"
+#include "nets/official_files.hpp"
 #include "tools/convert/channel.hpp"
 #include "tools/convert/digest.hpp"
 #include "tools/convert/keras_zip.hpp"
-#include "nets/official_files.hpp"
 #include "tools/convert/reader.hpp"
 #include "tools/convert/sandbox.hpp"
 
@@ -248,7 +248,9 @@ ConvertReport convert(const ConvertOptions& options, const std::vector<NetLayout
       fail(ErrorKind::usage, "--out would write over the file itself");
     const bool zipped = is_zip(input);
     const File scratch = zipped ? open_scratch(options.out) : File(-1);
-    const ReadRequest request{.input = input, .scratch = scratch, .named_keras = options.file.extension() == ".keras",
+    const ReadRequest request{.input = input,
+                              .scratch = scratch,
+                              .named_keras = options.file.extension() == ".keras",
                               .options = {.asked_net = asked, .allow_unused = options.allow_unused}};
     Sandbox child(limits_for(r.input_bytes, zipped), {int(input), zipped ? int(scratch) : int(input)},
                   [&](int pipe) { read_stranger(request, layouts, pipe); });

@@ -13,7 +13,7 @@ namespace ptrain::convert {
 class Progress {
  public:
   void set(uint64_t final_bytes);
-  void finish();                                             // the file is complete
+  void finish();                                            // the file is complete
   uint64_t wait_beyond(uint64_t at, std::stop_token stop);  // final bytes from `at` on; 0 at the end of the file, or when asked to stop
 
  private:

@@ -118,18 +118,19 @@ std::string check_config(const ModelConfig& config, Head& head, std::vector<std:
   return "";
 }
 
-// The classes of layers without weights are all that a file without configuration says about them. "" when each may stand in one of the nets,
-// in a head that ptrain can rebuild, or before the base.
+// The classes of layers without weights are all that a file without configuration says about them. "" when each may stand in one of the
+// nets, in a head that ptrain can rebuild, or before the base.
 std::string check_weightless(const std::set<std::string>& classes, std::vector<std::string>& notes) {
-  static const std::set<std::string> kBase = {"input_layer", "zero_padding2d", "activation", "re_lu", "add", "concatenate",
-                                              "max_pooling2d", "average_pooling2d"},
+  static const std::set<std::string> kBase = {"input_layer", "zero_padding2d", "activation",    "re_lu",
+                                              "add",         "concatenate",    "max_pooling2d", "average_pooling2d"},
                                      kHead = {"global_average_pooling2d", "flatten", "dropout", "softmax"},
                                      kBefore = {"rescaling", "resizing", "center_crop", "true_divide", "subtract", "get_item"};
   std::string before;
   for (const std::string& c : classes) {
     if (kBase.contains(c) || kHead.contains(c)) continue;
     if (!kBefore.contains(c) && !c.starts_with("random_"))
-      return concat("it has a layer of class ", c, ", and the file has no configuration that says where; known are dense, dropout and softmax");
+      return concat("it has a layer of class ", c,
+                    ", and the file has no configuration that says where; known are dense, dropout and softmax");
     if (!c.starts_with("random_")) before += (before.empty() ? "" : ", ") + c;
   }
   if (!before.empty())
@@ -165,8 +166,8 @@ void read_preprocessing(const ModelConfig& config, const NetLayout& net, HeadSea
   if (rescaling && own.empty()) {
     s.preprocessing = rescaling_of(*rescaling, net);
     if (!s.preprocessing.empty())
-      s.notes.push_back("images are prepared as the layer '" + rescaling->name + "' does it, and not as " + net.keras_net + " wants them (" +
-                        net.preprocessing + ")");
+      s.notes.push_back("images are prepared as the layer '" + rescaling->name + "' does it, and not as " + net.keras_net +
+                        " wants them (" + net.preprocessing + ")");
     return;
   }
   if (rescaling) own = "Rescaling '" + rescaling->name + "', " + own;
@@ -191,7 +192,8 @@ HeadSearch find_head(const Match& match, const Source& source) {
       if (const auto dense = as_dense(source, int(i))) head.dense.push_back(*dense);
   if (head.dense.empty() || head.dense.size() > kMaxDense) return s;
   s.why_not = chain(head.dense, net.features, source);
-  if (s.why_not.empty()) s.why_not = config.layers.empty() ? check_weightless(source.weightless, s.notes) : check_config(config, head, s.notes);
+  if (s.why_not.empty())
+    s.why_not = config.layers.empty() ? check_weightless(source.weightless, s.notes) : check_config(config, head, s.notes);
   if (!s.why_not.empty()) return s;
   if (!head.from_config) {
     head.dropout.assign(head.dense.size() - 1, 0);

@@ -7,7 +7,7 @@ namespace ptrain::convert {
 
 struct Head {
   struct Dense {
-    int layer = -1;        // index into the source
+    int layer = -1;            // index into the source
     int kernel = 0, bias = 1;  // which of its tensors
     int64_t inputs = 0, units = 0;
   };

@@ -99,8 +99,9 @@ class Reader {
 
 // The list has names of layers and no classes. A name that Keras gave by itself, "multiply_3", tells the class; these matter to a head.
 std::set<std::string> weightless_of(const Names& names, const std::vector<SourceLayer>& with_weights) {
-  static const std::set<std::string> kTelling = {"multiply", "dot",       "maximum",   "minimum", "average", "attention", "global_max_pooling2d",
-                                                 "gelu",     "leaky_re_lu", "softplus", "elu",     "lambda"};
+  static const std::set<std::string> kTelling = {
+      "multiply", "dot",         "maximum",  "minimum", "average", "attention", "global_max_pooling2d",
+      "gelu",     "leaky_re_lu", "softplus", "elu",     "lambda"};
   std::set<std::string> full, classes;
   for (const SourceLayer& l : with_weights) full.insert(l.place.empty() ? l.name : l.place);
   for (const std::string& n : names) {

@@ -29,14 +29,12 @@ void list_official() {
   const std::vector<NetLayout> layouts = all_layouts();
   for (const OfficialFile& f : official_files())
     if (*f.path)
-      std::cout << find_layout(layouts, f.keras_net).net << '\t' << (f.top ? "top" : "notop") << '\t' << f.path << '\t' << (*f.md5 ? f.md5 : "-")
-                << '\t' << (f.bytes ? std::to_string(f.bytes) : "-") << '\n';
+      std::cout << find_layout(layouts, f.keras_net).net << '\t' << (f.top ? "top" : "notop") << '\t' << f.path << '\t'
+                << (*f.md5 ? f.md5 : "-") << '\t' << (f.bytes ? std::to_string(f.bytes) : "-") << '\n';
   throw CLI::Success();
 }
 
-void check_preprocessing(const std::string& mode) try {
-  preprocess_of(mode);
-} catch (const Error& e) {
+void check_preprocessing(const std::string& mode) try { preprocess_of(mode); } catch (const Error& e) {
   fail(ErrorKind::usage, "--preprocessing: ", e.what());
 }
 
@@ -54,8 +52,9 @@ int main(int argc, char** argv) {
   app.add_option("--net", options.net, "vgg16, mobilenet_v2, densenet121, inception_v3, resnet50, or auto: find out")
       ->capture_default_str();
   app.add_option("--classes", options.classes, "names of a classifier's outputs, in order")->delimiter(',');
-  app.add_option("--preprocessing", options.preprocessing,
-                 "how a classifier wants its images: caffe, tf, torch, or 'rescale S O' for v*S+O of values 0 to 255 (the net's own unless given)");
+  app.add_option(
+      "--preprocessing", options.preprocessing,
+      "how a classifier wants its images: caffe, tf, torch, or 'rescale S O' for v*S+O of values 0 to 255 (the net's own unless given)");
   app.add_flag("--allow-unused", options.allow_unused, "leave out tensors that do not belong to the net");
   app.add_flag("--check", check, "report only, write nothing");
   app.add_flag("--json", json, "the report as JSON on standard output");

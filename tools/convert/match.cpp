@@ -135,7 +135,7 @@ std::string listing(const std::vector<std::string>& lines) {
 bool better(const Match& a, const Match& b, const std::string& asked) {
   if (a.complete() != b.complete()) return a.complete();
   if (const bool is_asked = a.layout->keras_net == asked; a.complete() && is_asked != (b.layout->keras_net == asked)) return is_asked;
-  if (a.complete()) return a.layout->tensors.size() > b.layout->tensors.size();  // with top rather than without
+  if (a.complete()) return a.layout->tensors.size() > b.layout->tensors.size();        // with top rather than without
   return a.fitting * b.layout->tensors.size() > b.fitting * a.layout->tensors.size();  // by the share that fits
 }
 

@@ -11,10 +11,10 @@ struct Match {
   struct Place {
     int layer = -1, tensor = -1;  // indices into the source
   };
-  std::vector<Place> places;         // one for each tensor of the layout
-  std::vector<char> used;            // layers of the source that belong to the net
+  std::vector<Place> places;          // one for each tensor of the layout
+  std::vector<char> used;             // layers of the source that belong to the net
   std::vector<std::string> problems;  // lines for the message; empty when every tensor is there
-  size_t fitting = 0;                // tensors that are there with the right shape, whatever their type
+  size_t fitting = 0;                 // tensors that are there with the right shape, whatever their type
   bool complete() const { return problems.empty(); }
 };
 

@@ -8,10 +8,10 @@
 namespace ptrain::convert {
 
 struct ConfigLayer {
-  std::string kind, name;  // Keras' class; the layer's name
-  std::string activation;  // of Dense and Activation; "" when there is none
-  int64_t units = 0;       // Dense
-  double rate = 0, l2 = 0;  // Dropout; kernel regularizer of Dense
+  std::string kind, name;                       // Keras' class; the layer's name
+  std::string activation;                       // of Dense and Activation; "" when there is none
+  int64_t units = 0;                            // Dense
+  double rate = 0, l2 = 0;                      // Dropout; kernel regularizer of Dense
   std::vector<double> scale = {}, offset = {};  // Rescaling: one number, or one for each channel
 };
 

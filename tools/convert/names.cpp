@@ -19,7 +19,7 @@ bool fits(const NetLayout& net, const LayoutLayer& wanted, const SourceLayer& so
 }  // namespace
 
 const std::vector<const Naming*>& all_namings() {
-  static const std::vector<const Naming*> list = {&kKerasNames,          &kVgg16Official, &kMobileNetV2Official, &kDenseNet121Official,
+  static const std::vector<const Naming*> list = {&kKerasNames,         &kVgg16Official, &kMobileNetV2Official, &kDenseNet121Official,
                                                   &kInceptionV3Numbers, &kResNet50V02,   &kClassNumbers};
   return list;
 }
@@ -54,7 +54,7 @@ void align(const NetLayout& net, const std::vector<const LayoutLayer*>& wanted, 
     for (size_t i = 0; i < wanted.size() && all; ++i) all = fits(net, *wanted[i], layers[found[at + i]]);
     if (all) place = at, ++places;
   }
-  if (places > 1) return;  // nobody can say which
+  if (places > 1) return;      // nobody can say which
   if (places == 0) place = 0;  // not this net, or a damaged one: this is what the messages will speak of
   for (size_t i = 0; i < wanted.size() && place + i < found.size(); ++i) names[found[place + i]] = wanted[i]->name;
 }

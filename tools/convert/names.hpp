@@ -20,8 +20,8 @@ struct Naming {
 };
 
 // One file of code each.
-extern const Naming kKerasNames;       // Keras 2 (kernel:0) and 3: the layer names of keras.applications
-extern const Naming kVgg16Official;    // block1_conv1_W_1:0
+extern const Naming kKerasNames;           // Keras 2 (kernel:0) and 3: the layer names of keras.applications
+extern const Naming kVgg16Official;        // block1_conv1_W_1:0
 extern const Naming kMobileNetV2Official;  // mobl1_conv_1_expand, bn1_conv_1_bn_expand
 extern const Naming kDenseNet121Official;  // conv1/bn
 extern const Naming kInceptionV3Numbers;   // conv2d_1 … conv2d_94, or any other 94 numbers

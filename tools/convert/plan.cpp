@@ -97,9 +97,17 @@ std::vector<PlanTensor> tensors_of(const Plan& plan, const std::vector<NetLayout
 }
 
 std::string to_text(const Plan& p) {
-  json j{{"dialect", p.dialect}, {"keras_version", p.keras_version}, {"backend", p.backend}, {"net", p.net},       {"top", p.top},
-         {"height", p.height},   {"width", p.width},                 {"unused", p.unused},   {"notes", p.notes},
-         {"old_names", p.old_names}, {"preprocessing", p.preprocessing}};
+  json j{{"dialect", p.dialect},
+         {"keras_version", p.keras_version},
+         {"backend", p.backend},
+         {"net", p.net},
+         {"top", p.top},
+         {"height", p.height},
+         {"width", p.width},
+         {"unused", p.unused},
+         {"notes", p.notes},
+         {"old_names", p.old_names},
+         {"preprocessing", p.preprocessing}};
   if (p.head) j["head"] = {{"units", p.head->units}, {"dropout", p.head->dropout}, {"l2", p.head->l2}, {"classes", p.head->classes}};
   return j.dump(-1, ' ', false, json::error_handler_t::replace);
 }

@@ -141,8 +141,7 @@ std::string Sandbox::finish(bool kill_it) {
   if (ended == 0) {
     kill_it = true;
     kill(child_, SIGKILL);
-    while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (waitpid(child_, &status, 0) < 0 && errno == EINTR) {}
   }
   child_ = -1;
   if (WIFEXITED(status)) return WEXITSTATUS(status) == 0 ? "" : concat("the process that read it ended with code ", WEXITSTATUS(status));

@@ -10,9 +10,9 @@
 namespace ptrain::convert {
 
 struct SandboxLimits {
-  uint64_t memory_bytes = 0;    // above what the program has mapped already
-  uint64_t written_bytes = 0;   // of one file; the pipe does not count
-  unsigned cpu_seconds = 0;     // after which the child is killed
+  uint64_t memory_bytes = 0;     // above what the program has mapped already
+  uint64_t written_bytes = 0;    // of one file; the pipe does not count
+  unsigned cpu_seconds = 0;      // after which the child is killed
   unsigned cpu_seconds_max = 0;  // up to which the child may raise that (allow_cpu), once it knows how much there is to read
 };
 

@@ -24,7 +24,10 @@ constexpr Mark kMarks[] = {
     {0, "\x80\x04"sv, "a pickle; only Keras files are read"},
     {0, "\x1f\x8b"sv, "a gzip file; unpack it first"},
     {0, "\x28\xb5\x2f\xfd"sv, "a zstd file; unpack it first"},
-    {0, "\xfd" "7zXZ"sv, "an xz file; unpack it first"},
+    {0,
+     "\xfd"
+     "7zXZ"sv,
+     "an xz file; unpack it first"},
     {0, "version https://git-lfs"sv, "a Git LFS pointer: the file itself was not downloaded (git lfs pull)"},
     {0, "<!DOCTYPE"sv, "a web page: the download went wrong"},
     {0, "<html"sv, "a web page: the download went wrong"},

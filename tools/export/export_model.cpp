@@ -18,11 +18,12 @@ ExportModel load_for_export(const std::filesystem::path& path) {
   m.preprocessing = file.has_attribute("preprocessing") ? file.text("preprocessing") : m.net->preprocess;
   const auto size = file.attributes().find("input_size");
   const auto* sides = size == file.attributes().end() ? nullptr : std::get_if<std::vector<int64_t>>(&size->second);
-  if (!sides || sides->size() != 2) fail(ErrorKind::weights, "exporting ", path.string(), ": it has no attribute 'input_size' of two numbers");
+  if (!sides || sides->size() != 2)
+    fail(ErrorKind::weights, "exporting ", path.string(), ": it has no attribute 'input_size' of two numbers");
   m.height = (*sides)[0], m.width = (*sides)[1];
   if (std::min(m.height, m.width) < m.net->min_size)
-    fail(ErrorKind::weights, "exporting ", path.string(), ": its images are ", m.height, "x", m.width, ", ", m.net->name, " takes at least ",
-         m.net->min_size, "x", m.net->min_size);
+    fail(ErrorKind::weights, "exporting ", path.string(), ": its images are ", m.height, "x", m.width, ", ", m.net->name,
+         " takes at least ", m.net->min_size, "x", m.net->min_size);
 
   NetFunction function = features_of(*m.net);
   const bool top = std::any_of(file.tensors().begin(), file.tensors().end(), [](const StoredTensor& t) { return is_top_layer(t.layer); });

@@ -27,7 +27,7 @@ struct ExportModel {
   double l2 = 0;                     // of the head's dense layers with relu
   double threshold = 0.5;            // for the metadata
   std::string positive_class;
-  std::vector<Layer> layers;         // in Keras' order, the input first
+  std::vector<Layer> layers;  // in Keras' order, the input first
   Params params;
 
   // The weights of a layer in Keras' order. A temperature is divided out of the last layer and the

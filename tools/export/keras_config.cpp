@@ -53,7 +53,8 @@ void fill(const ExportModel& m, const Layer& l, json& c) {
   } else if (s.type == "Dropout") {
     c["rate"] = double(std::stod(fmt::format("{}", s.rate)));  // 0.3, not 0.30000001192092896
   } else {
-    REQUIRE_THAT(s.type == "Add" || s.type == "GlobalAveragePooling2D" || s.type == "Flatten", "layer '", s.name, "': no export of ", s.type);
+    REQUIRE_THAT(s.type == "Add" || s.type == "GlobalAveragePooling2D" || s.type == "Flatten", "layer '", s.name, "': no export of ",
+                 s.type);
   }
 }
 

@@ -56,7 +56,8 @@ class Builder {
     if (s.type == "Add") return graph_.node("Add", s.name, x);
     if (s.type == "Concatenate") return graph_.node("Concat", s.name, x, {{"axis", int64_t(1)}});
     if (s.type == "MaxPooling2D") return graph_.node("MaxPool", s.name, x, window(s));
-    if (s.type == "AveragePooling2D") return graph_.node("AveragePool", s.name, x, window(s));  // padding is left out of the mean, as in Keras
+    if (s.type == "AveragePooling2D")
+      return graph_.node("AveragePool", s.name, x, window(s));  // padding is left out of the mean, as in Keras
     if (s.type == "GlobalAveragePooling2D") return graph_.node("ReduceMean", s.name, x, {{"axes", Ints{2, 3}}, {"keepdims", int64_t(0)}});
     if (s.type == "Flatten") {
       const std::string last = graph_.node("Transpose", s.name + "/channels_last", x, {{"perm", Ints{0, 2, 3, 1}}});

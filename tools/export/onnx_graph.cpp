@@ -45,7 +45,8 @@ Message OnnxGraph::value(const std::string& name, const Shape& shape) {
   return Message().text(1, name).message(2, Message().message(1, type));
 }
 
-std::string OnnxGraph::node(const std::string& op, const std::string& name, const Names& inputs, const std::map<std::string, OnnxAttribute>& attributes) {
+std::string OnnxGraph::node(const std::string& op, const std::string& name, const Names& inputs,
+                            const std::map<std::string, OnnxAttribute>& attributes) {
   Message m;
   for (const std::string& i : inputs) m.text(1, i);
   m.text(2, name).text(3, name).text(4, op);
@@ -71,7 +72,8 @@ std::string OnnxGraph::constant(const std::string& name, const std::vector<int64
   return name;
 }
 
-void OnnxGraph::write(const std::string& name, const std::map<std::string, std::string>& metadata, const std::function<void(std::string_view)>& out) const {
+void OnnxGraph::write(const std::string& name, const std::map<std::string, std::string>& metadata,
+                      const std::function<void(std::string_view)>& out) const {
   Message graph = body_;
   graph.text(2, name);
   uint64_t graph_bytes = graph.bytes().size();

@@ -20,7 +20,8 @@ class OnnxGraph {
   using Names = std::vector<std::string>;
 
   // A node with one output, which is called like the node; gives that name.
-  std::string node(const std::string& op, const std::string& name, const Names& inputs, const std::map<std::string, OnnxAttribute>& attributes = {});
+  std::string node(const std::string& op, const std::string& name, const Names& inputs,
+                   const std::map<std::string, OnnxAttribute>& attributes = {});
   std::string constant(const std::string& name, const Shape& shape, const std::vector<float>& values);
   std::string constant(const std::string& name, const std::vector<int64_t>& values);
   std::string weight(const std::string& name, const Shape& shape, std::function<std::vector<float>()> values);
@@ -29,7 +30,8 @@ class OnnxGraph {
   void output(const std::string& name, const Shape& shape) { body_.message(12, value(name, shape)); }
 
   // Writes a ModelProto of opset 17 in pieces. Fields: onnx/onnx.proto of ONNX 1.12, IR version 8.
-  void write(const std::string& name, const std::map<std::string, std::string>& metadata, const std::function<void(std::string_view)>& out) const;
+  void write(const std::string& name, const std::map<std::string, std::string>& metadata,
+             const std::function<void(std::string_view)>& out) const;
 
  private:
   struct Weight {

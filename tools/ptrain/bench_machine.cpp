@@ -105,7 +105,9 @@ double bandwidth(int threads, int64_t bytes_per_thread) {
 }  // namespace
 
 Machine measure_machine(int threads, DType compute) {
-  return {.peak_gflops = peak(threads, compute) / 1e9, .cache_gb_per_s = bandwidth(threads, 512 << 10) / 1e9, .memory_gb_per_s = bandwidth(threads, 64 << 20) / 1e9};
+  return {.peak_gflops = peak(threads, compute) / 1e9,
+          .cache_gb_per_s = bandwidth(threads, 512 << 10) / 1e9,
+          .memory_gb_per_s = bandwidth(threads, 64 << 20) / 1e9};
 }
 
 }  // namespace ptrain::cli

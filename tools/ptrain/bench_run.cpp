@@ -36,7 +36,8 @@ class Subject {
   explicit Subject(const BenchCase& b) : fit_(fit_options_of(b)), memory_(open_device({DeviceKind::cpu})), model_(spec(b), memory_) {
     choose_convolutions(memory_->backend(), b.conv);
     load_base(model_, "formula", 0);
-    if (!memory_->backend().supports(fit_.compute)) fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
+    if (!memory_->backend().supports(fit_.compute))
+      fail(ErrorKind::usage, "--precision ", b.precision, ": the cpu does not compute in ", str(fit_.compute));
     set_precision(model_, fit_.compute);
     const size_t layers = model_.base_layers().size();
     freeze(model_, {.name = "", .cut = b.mode == "full" ? 0 : b.mode == "fine-tune" ? cut_for_top_fraction(model_, 0.3) : layers}, fit_.bn);
@@ -91,7 +92,8 @@ class Subject {
 
   ImageSource training_source() { return source(fit_.bn == BnMode::train ? AugmentOptions{} : augment_preset("light")); }
   std::unique_ptr<Stepper> stepper(Workers& workers) {
-    return std::make_unique<Stepper>(model_, workers, StepperOptions{.runner = runner_options(model_, fit_), .rule = {}, .class_weights = {1, 1}});
+    return std::make_unique<Stepper>(model_, workers,
+                                     StepperOptions{.runner = runner_options(model_, fit_), .rule = {}, .class_weights = {1, 1}});
   }
 
  private:

@@ -20,9 +20,9 @@ struct BenchCase {
 
 struct BenchResult {
   double images_per_s_best = 0, images_per_s_median = 0;
-  double gflops = 0;        // of the convolutions and dense layers of the base, counted directly, at the median
-  double first_step_s = 0;  // from an idle, loaded model to the end of the first step
-  double cpu_per_wall = 0;  // processor time over elapsed time of the timed steps
+  double gflops = 0;            // of the convolutions and dense layers of the base, counted directly, at the median
+  double first_step_s = 0;      // from an idle, loaded model to the end of the first step
+  double cpu_per_wall = 0;      // processor time over elapsed time of the timed steps
   double images_per_cpu_s = 0;  // images in a second of one processor: what remains comparable on a machine that others use as well
 };
 BenchResult run_bench(const BenchCase& what);

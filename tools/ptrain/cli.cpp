@@ -20,7 +20,8 @@ size_t edits(const std::string& a, const std::string& b) {
   std::iota(row.begin(), row.end(), size_t{0});
   for (size_t i = 1; i <= a.size(); ++i) {
     size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
+    for (size_t j = 1; j <= b.size(); ++j)
+      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])}));
   }
   return row[b.size()];
 }
@@ -57,12 +58,14 @@ std::vector<std::string> arguments_of(const std::string& path, const CLI::App& c
   for (const auto& [key, node] : table) {
     const std::string name(key.str()), where = "the value of '" + name + "' in " + path;
     if (!command.get_option_no_throw("--" + name) || name == "config")
-      fail(ErrorKind::usage, "reading the configuration ", path, ": unknown key '", name, "' for ", command.get_name(), suggestion(name, option_names(command), ""));
+      fail(ErrorKind::usage, "reading the configuration ", path, ": unknown key '", name, "' for ", command.get_name(),
+           suggestion(name, option_names(command), ""));
     std::string text;
     if (const toml::array* list = node.as_array())
       for (const toml::node& item : *list) text += (text.empty() ? "" : ",") + scalar_text(item, where);
     else text = scalar_text(node, where);
-    if (text.empty()) arguments.insert(arguments.end(), {"--" + name, ""});  // after "--name=" CLI11 would take the next argument as the value
+    if (text.empty())
+      arguments.insert(arguments.end(), {"--" + name, ""});  // after "--name=" CLI11 would take the next argument as the value
     else arguments.push_back("--" + name + "=" + text);
   }
   return arguments;
@@ -92,7 +95,8 @@ void check_names(const CLI::App& app, const std::vector<std::string>& arguments)
   for (const std::string& a : arguments) {
     if (a == "--") return;
     const std::string name = a.substr(0, a.find('='));
-    if (name.starts_with("--") && !app.get_option_no_throw(name)) fail(ErrorKind::usage, "unknown option ", name, suggestion(name.substr(2), option_names(app), "--"));
+    if (name.starts_with("--") && !app.get_option_no_throw(name))
+      fail(ErrorKind::usage, "unknown option ", name, suggestion(name.substr(2), option_names(app), "--"));
   }
 }
 
@@ -113,7 +117,8 @@ int run(CLI::App& program, std::vector<std::unique_ptr<Command>>& commands, std:
     }
     std::vector<std::string> names;
     for (const auto& c : commands) names.push_back(c->app().get_name());
-    fail(ErrorKind::usage, "unknown command '", arguments[0], "'", suggestion(arguments[0], names, ""), "\n  '", program.get_name(), " --help' lists the commands");
+    fail(ErrorKind::usage, "unknown command '", arguments[0], "'", suggestion(arguments[0], names, ""), "\n  '", program.get_name(),
+         " --help' lists the commands");
   }
   check_names(command ? command->app() : program, arguments);
   if (command)

@@ -63,14 +63,18 @@ Json in_own_process(const std::function<Json()>& work) {
   int status = 0;
   rusage usage{};
   while (wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {}
-  if (text.empty() || !WIFEXITED(status)) fail(ErrorKind::device, "bench: the process of this case died (signal ", WIFSIGNALED(status) ? WTERMSIG(status) : 0, "); is there enough memory?");
+  if (text.empty() || !WIFEXITED(status))
+    fail(ErrorKind::device, "bench: the process of this case died (signal ", WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+         "); is there enough memory?");
   Json j = Json::parse(text);
   if (j.contains("error")) fail(ErrorKind(j["kind"].get<int>()), j["error"].get<std::string>());
   j["rss_mb"] = usage.ru_maxrss / 1024;
   return j;
 }
 
-Json to_json(const Machine& m) { return {{"peak_gflops", m.peak_gflops}, {"cache_gb_per_s", m.cache_gb_per_s}, {"memory_gb_per_s", m.memory_gb_per_s}}; }
+Json to_json(const Machine& m) {
+  return {{"peak_gflops", m.peak_gflops}, {"cache_gb_per_s", m.cache_gb_per_s}, {"memory_gb_per_s", m.memory_gb_per_s}};
+}
 Machine machine_of(const Json& j) { return {j["peak_gflops"], j["cache_gb_per_s"], j["memory_gb_per_s"]}; }
 
 double rounded(double v, double unit) { return std::round(v / unit) * unit; }
@@ -79,19 +83,37 @@ double thousandths(double v) { return std::round(v * 1000) / 1000; }
 
 Json row(const BenchCase& b, const Machine& m) {
   const BenchResult r = run_bench(b);
-  return {{"net", b.net}, {"mode", b.mode}, {"precision", b.precision}, {"batch", b.batch}, {"threads", b.threads},
-          {"images_per_s_best", std::round(r.images_per_s_best * 100) / 100}, {"images_per_s_median", std::round(r.images_per_s_median * 100) / 100},
-          {"gflops", tenths(r.gflops)}, {"peak_gflops", tenths(m.peak_gflops)}, {"share", thousandths(r.gflops / m.peak_gflops)},
-          {"rss_mb", 0}, {"first_step_s", thousandths(r.first_step_s)}, {"cpu_per_wall", thousandths(r.cpu_per_wall)}, {"images_per_cpu_s", std::round(r.images_per_cpu_s * 100) / 100}};
+  return {{"net", b.net},
+          {"mode", b.mode},
+          {"precision", b.precision},
+          {"batch", b.batch},
+          {"threads", b.threads},
+          {"images_per_s_best", std::round(r.images_per_s_best * 100) / 100},
+          {"images_per_s_median", std::round(r.images_per_s_median * 100) / 100},
+          {"gflops", tenths(r.gflops)},
+          {"peak_gflops", tenths(m.peak_gflops)},
+          {"share", thousandths(r.gflops / m.peak_gflops)},
+          {"rss_mb", 0},
+          {"first_step_s", thousandths(r.first_step_s)},
+          {"cpu_per_wall", thousandths(r.cpu_per_wall)},
+          {"images_per_cpu_s", std::round(r.images_per_cpu_s * 100) / 100}};
 }
 
 // The roofline: the least time that arithmetic needs, and that the bytes need from where they can lie at best.
 Json layer_row(const LayerTime& l, const Machine& one) {
   const bool in_cache = l.bytes <= 1 << 20;
-  const double arithmetic = double(l.flops) / (one.peak_gflops * 1e9), traffic = double(l.bytes) / ((in_cache ? one.cache_gb_per_s : one.memory_gb_per_s) * 1e9);
-  return {{"layer", l.layer}, {"op", l.op}, {"ms", thousandths(l.seconds * 1e3)}, {"mflop", rounded(double(l.flops) / 1e6, 0.01)}, {"kb", rounded(double(l.bytes) / 1024, 0.1)},
-          {"gflops", l.seconds > 0 ? tenths(double(l.flops) / l.seconds / 1e9) : 0.0}, {"gb_per_s", l.seconds > 0 ? tenths(double(l.bytes) / l.seconds / 1e9) : 0.0},
-          {"bound", arithmetic >= traffic ? "arithmetic" : in_cache ? "cache" : "memory"},
+  const double arithmetic = double(l.flops) / (one.peak_gflops * 1e9),
+               traffic = double(l.bytes) / ((in_cache ? one.cache_gb_per_s : one.memory_gb_per_s) * 1e9);
+  return {{"layer", l.layer},
+          {"op", l.op},
+          {"ms", thousandths(l.seconds * 1e3)},
+          {"mflop", rounded(double(l.flops) / 1e6, 0.01)},
+          {"kb", rounded(double(l.bytes) / 1024, 0.1)},
+          {"gflops", l.seconds > 0 ? tenths(double(l.flops) / l.seconds / 1e9) : 0.0},
+          {"gb_per_s", l.seconds > 0 ? tenths(double(l.bytes) / l.seconds / 1e9) : 0.0},
+          {"bound", arithmetic >= traffic ? "arithmetic"
+                    : in_cache            ? "cache"
+                                          : "memory"},
           {"share_of_bound", l.seconds > 0 ? thousandths(std::max(arithmetic, traffic) / l.seconds) : 0.0}};
 }
 
@@ -106,17 +128,21 @@ void print_layers(const BenchCase& b, const Json& rows, int64_t show) {
   for (const Json& r : rows) total += r["ms"].get<double>();
   const std::string what = b.mode == "infer" ? "inference of one image" : concat("a ", b.mode, " step of ", b.batch, " images");
   fmt::print("\n{}, {} on one thread: {:.2f} ms in {} operations\n", b.net, what, total, rows.size());
-  fmt::print("{:<32}{:<24}{:>9}{:>7}{:>10}{:>10}{:>9}{:>8}  {:<11}{:>9}\n", "layer", "operation", "ms", "share", "MFLOP", "KB", "GFLOP/s", "GB/s", "bound", "of bound");
+  fmt::print("{:<32}{:<24}{:>9}{:>7}{:>10}{:>10}{:>9}{:>8}  {:<11}{:>9}\n", "layer", "operation", "ms", "share", "MFLOP", "KB", "GFLOP/s",
+             "GB/s", "bound", "of bound");
   for (size_t i = 0; i < rows.size() && int64_t(i) < show; ++i) {
     const Json& r = rows[i];
-    fmt::print("{:<32}{:<24}{:>9.3f}{:>6.1f}%{:>10.2f}{:>10.1f}{:>9.1f}{:>8.1f}  {:<11}{:>8.0f}%\n", r["layer"].get<std::string>(), r["op"].get<std::string>(), r["ms"].get<double>(), 100 * r["ms"].get<double>() / total,
-               r["mflop"].get<double>(), r["kb"].get<double>(), r["gflops"].get<double>(), r["gb_per_s"].get<double>(), r["bound"].get<std::string>(), 100 * r["share_of_bound"].get<double>());
+    fmt::print("{:<32}{:<24}{:>9.3f}{:>6.1f}%{:>10.2f}{:>10.1f}{:>9.1f}{:>8.1f}  {:<11}{:>8.0f}%\n", r["layer"].get<std::string>(),
+               r["op"].get<std::string>(), r["ms"].get<double>(), 100 * r["ms"].get<double>() / total, r["mflop"].get<double>(),
+               r["kb"].get<double>(), r["gflops"].get<double>(), r["gb_per_s"].get<double>(), r["bound"].get<std::string>(),
+               100 * r["share_of_bound"].get<double>());
   }
 }
 
 void check(const BenchOptions& o) {
   for (const std::string& m : o.mode)
-    if (m != "infer" && m != "frozen" && m != "fine-tune" && m != "full") fail(ErrorKind::usage, "--mode ", m, ": known are infer, frozen, fine-tune, full");
+    if (m != "infer" && m != "frozen" && m != "fine-tune" && m != "full")
+      fail(ErrorKind::usage, "--mode ", m, ": known are infer, frozen, fine-tune, full");
   if (o.batch < 1 || o.batch > 4096) fail(ErrorKind::usage, "--batch must lie in 1 … 4096, not ", o.batch);
   if (!(o.seconds >= 0 && o.seconds <= 3600)) fail(ErrorKind::usage, "--seconds must lie in 0 … 3600, not ", o.seconds);
   if (o.show < 1) fail(ErrorKind::usage, "--show must be at least 1");
@@ -139,13 +165,23 @@ void run(const BenchOptions& o) {
   Json all = Json::array();
   for (const std::string& precision : o.precision) {
     const Machine machine = machine_of(in_own_process([&] { return to_json(measure_machine(threads, compute_type(precision))); }));
-    const Machine one = o.layers ? machine_of(in_own_process([&] { return to_json(measure_machine(1, compute_type(precision))); })) : Machine{};
+    const Machine one =
+        o.layers ? machine_of(in_own_process([&] { return to_json(measure_machine(1, compute_type(precision))); })) : Machine{};
     if (!o.json) {
-      fmt::print("{} thread{}, {}: {:.0f} GFLOP/s, cache {:.0f} GB/s, memory {:.1f} GB/s\n", threads, threads == 1 ? "" : "s", precision, machine.peak_gflops, machine.cache_gb_per_s, machine.memory_gb_per_s);
-      fmt::print("{:<14}{:<11}{:>6}{:>14}{:>9}{:>9}{:>7}{:>9}{:>14}{:>10}{:>14}\n", "net", "mode", "batch", "images/s best", "median", "GFLOP/s", "share", "RSS MB", "first step s", "CPU/wall", "images/CPU s");
+      fmt::print("{} thread{}, {}: {:.0f} GFLOP/s, cache {:.0f} GB/s, memory {:.1f} GB/s\n", threads, threads == 1 ? "" : "s", precision,
+                 machine.peak_gflops, machine.cache_gb_per_s, machine.memory_gb_per_s);
+      fmt::print("{:<14}{:<11}{:>6}{:>14}{:>9}{:>9}{:>7}{:>9}{:>14}{:>10}{:>14}\n", "net", "mode", "batch", "images/s best", "median",
+                 "GFLOP/s", "share", "RSS MB", "first step s", "CPU/wall", "images/CPU s");
     }
     for (const std::string& net : nets_of(o)) {
-      const BenchCase base{.net = net, .mode = "", .precision = precision, .bn = o.bn, .conv = o.conv, .batch = o.batch, .threads = threads, .seconds = o.seconds};
+      const BenchCase base{.net = net,
+                           .mode = "",
+                           .precision = precision,
+                           .bn = o.bn,
+                           .conv = o.conv,
+                           .batch = o.batch,
+                           .threads = threads,
+                           .seconds = o.seconds};
       for (const std::string& mode : o.mode) {
         BenchCase b = base;
         b.mode = mode;
@@ -154,8 +190,10 @@ void run(const BenchOptions& o) {
         const Json layers = o.layers ? in_own_process([&] { return layer_table(b, one); })["layers"] : Json();
         if (o.layers) all.back()["layers"] = layers;
         if (o.json) continue;
-        fmt::print("{:<14}{:<11}{:>6}{:>14.2f}{:>9.2f}{:>9.1f}{:>6.0f}%{:>9}{:>14.3f}{:>10.2f}{:>14.2f}\n", net, mode, o.batch, j["images_per_s_best"].get<double>(), j["images_per_s_median"].get<double>(),
-                   j["gflops"].get<double>(), 100 * j["share"].get<double>(), j["rss_mb"].get<int64_t>(), j["first_step_s"].get<double>(), j["cpu_per_wall"].get<double>(), j["images_per_cpu_s"].get<double>());
+        fmt::print("{:<14}{:<11}{:>6}{:>14.2f}{:>9.2f}{:>9.1f}{:>6.0f}%{:>9}{:>14.3f}{:>10.2f}{:>14.2f}\n", net, mode, o.batch,
+                   j["images_per_s_best"].get<double>(), j["images_per_s_median"].get<double>(), j["gflops"].get<double>(),
+                   100 * j["share"].get<double>(), j["rss_mb"].get<int64_t>(), j["first_step_s"].get<double>(),
+                   j["cpu_per_wall"].get<double>(), j["images_per_cpu_s"].get<double>());
         if (o.layers) print_layers(b, layers, o.show);
         std::fflush(stdout);
       }
@@ -167,13 +205,16 @@ void run(const BenchOptions& o) {
 }  // namespace
 
 std::unique_ptr<Command> bench_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "bench", "measure how fast this machine runs and trains the nets",
-                                           "  ptrain bench\n"
-                                           "  ptrain bench --net mobilenet_v2,vgg16 --mode infer,frozen --json\n"
-                                           "  ptrain bench --net densenet121 --mode infer --layers      # the slowest layers, and what bounds them");
+  auto command =
+      std::make_unique<Command>(program, "bench", "measure how fast this machine runs and trains the nets",
+                                "  ptrain bench\n"
+                                "  ptrain bench --net mobilenet_v2,vgg16 --mode infer,frozen --json\n"
+                                "  ptrain bench --net densenet121 --mode infer --layers      # the slowest layers, and what bounds them");
   const auto o = std::make_shared<BenchOptions>();
   command->option("--net", o->net, "nets, or all");
-  command->option("--mode", o->mode, "infer, frozen (head on the frozen base, augmented), fine-tune (top 30 %, augmented), full (everything, batch statistics)");
+  command->option(
+      "--mode", o->mode,
+      "infer, frozen (head on the frozen base, augmented), fine-tune (top 30 %, augmented), full (everything, batch statistics)");
   command->option("--batch", o->batch, "images in a step");
   command->option("--precision", o->precision, "fp32, bf16");
   command->option("--threads", o->threads, "threads on the CPU (0: all processors)");

@@ -46,25 +46,34 @@ void print(const Json& j, const std::string& dir) {
   std::cout << dir << ": " << j["images"] << " files\n";
   for (const auto& [part, p] : j["parts"].items()) {
     std::cout << fmt::format("  {:<6}{:>7} images of {} patients:", part, p["n"].get<int64_t>(), p["patients"].get<int64_t>());
-    for (const auto& [name, c] : p["classes"].items()) std::cout << fmt::format("  {} {} ({:.1f} %)", name, c["n"].get<int64_t>(), 100 * c["share"].get<double>());
+    for (const auto& [name, c] : p["classes"].items())
+      std::cout << fmt::format("  {} {} ({:.1f} %)", name, c["n"].get<int64_t>(), 100 * c["share"].get<double>());
     std::cout << "\n";
   }
   std::cout << "types  " << names(j["types"]) << "\nmodes  " << names(j["modes"]) << "\nsizes  " << j["different_sizes"] << " different";
-  for (size_t i = 0; i < j["sizes"].size() && i < 3; ++i) std::cout << fmt::format("; {} of {}x{}", j["sizes"][i]["n"].get<int64_t>(), j["sizes"][i]["height"].get<int64_t>(), j["sizes"][i]["width"].get<int64_t>());
+  for (size_t i = 0; i < j["sizes"].size() && i < 3; ++i)
+    std::cout << fmt::format("; {} of {}x{}", j["sizes"][i]["n"].get<int64_t>(), j["sizes"][i]["height"].get<int64_t>(),
+                             j["sizes"][i]["width"].get<int64_t>());
   std::cout << "\n";
   print_some("cannot be read", lines_of(j["bad"], [](const Json& b) { return b["why"].get<std::string>(); }));
-  print_some("name and content disagree", lines_of(j["mislabelled"], [](const Json& b) { return b["file"].get<std::string>() + " is " + b["type"].get<std::string>(); }));
-  print_some("odd ones", lines_of(j["odd"], [](const Json& b) { return b["file"].get<std::string>() + ": " + b["why"].get<std::string>(); }));
+  print_some("name and content disagree", lines_of(j["mislabelled"], [](const Json& b) {
+               return b["file"].get<std::string>() + " is " + b["type"].get<std::string>();
+             }));
+  print_some("odd ones",
+             lines_of(j["odd"], [](const Json& b) { return b["file"].get<std::string>() + ": " + b["why"].get<std::string>(); }));
   print_some("same bytes", lines_of(j["duplicates"], pair_text));
   print_some("nearly the same picture", lines_of(j["near_duplicates"], pair_text));
-  print_some("patients in more than one part", lines_of(j["patients_across"], [](const Json& s) { return s["patient"].get<std::string>() + " " + s["parts"].dump(); }));
+  print_some("patients in more than one part",
+             lines_of(j["patients_across"], [](const Json& s) { return s["patient"].get<std::string>() + " " + s["parts"].dump(); }));
 
   std::cout << "means of images outside test\n  class             ";
   for (const auto& f : j["features"]) std::cout << fmt::format("{:>10}", f.get<std::string>());
   std::cout << "\n";
   for (const auto& [name, s] : j["statistics"].items()) {
     std::cout << fmt::format("  {:<18}", name);
-    for (const auto& f : j["features"]) std::cout << (s.contains(f.get<std::string>()) ? fmt::format("{:>10.4g}", s[f.get<std::string>()]["mean"].get<double>()) : fmt::format("{:>10}", "-"));
+    for (const auto& f : j["features"])
+      std::cout << (s.contains(f.get<std::string>()) ? fmt::format("{:>10.4g}", s[f.get<std::string>()]["mean"].get<double>())
+                                                     : fmt::format("{:>10}", "-"));
     std::cout << "\n";
   }
   for (const Json& note : j["notes"]) std::cout << "note: " << note.get<std::string>() << "\n";
@@ -82,15 +91,18 @@ void run(const CheckOptions& o) {
   if (o.json) std::cout << j.dump(2) << "\n";
   else print(j, o.dir);
   std::cout.flush();
-  if (!audit.leaks.empty()) fail(ErrorKind::leak, "checking ", o.dir, ": the test part is known to the others", listing(audit.leaks), "\n  remove these from training and validation; a result on this test part would be too good");
+  if (!audit.leaks.empty())
+    fail(ErrorKind::leak, "checking ", o.dir, ": the test part is known to the others", listing(audit.leaks),
+         "\n  remove these from training and validation; a result on this test part would be too good");
 }
 
 }  // namespace
 
 std::unique_ptr<Command> check_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "check", "audit a data set: bad files, duplicates, patients across parts, shortcuts; exit code 7 when test leaks",
-                                           "  ptrain check chest_xray\n"
-                                           "  ptrain check chest_xray --json > audit.json");
+  auto command = std::make_unique<Command>(
+      program, "check", "audit a data set: bad files, duplicates, patients across parts, shortcuts; exit code 7 when test leaks",
+      "  ptrain check chest_xray\n"
+      "  ptrain check chest_xray --json > audit.json");
   const auto o = std::make_shared<CheckOptions>();
   command->app().add_option("DIR", o->dir, "folder of images, as ptrain train takes it")->required()->option_text("DIR");
   command->option("--group-regex", o->data.group_regex, "what names the patient in a file name: the first group, or all that matches");

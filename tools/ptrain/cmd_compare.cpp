@@ -2,8 +2,8 @@
 #include <iostream>
 
 #include "tools/ptrain/commands.hpp"
-#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/comparison.hpp"
+#include "tools/ptrain/forecast.hpp"
 #include "train/report_data.hpp"
 
 namespace ptrain::cli {
@@ -33,9 +33,10 @@ void run(const CompareOptions& o, const std::string& config) {
 }  // namespace
 
 std::unique_ptr<Command> compare_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "compare", "train the same head on several frozen nets and say which differences are real",
-                                           "  ptrain compare --data chest_xray --weights-dir weights --out comparison\n"
-                                           "  ptrain compare --data chest_xray --weights formula --nets mobilenet_v2,resnet50 --out trial");
+  auto command =
+      std::make_unique<Command>(program, "compare", "train the same head on several frozen nets and say which differences are real",
+                                "  ptrain compare --data chest_xray --weights-dir weights --out comparison\n"
+                                "  ptrain compare --data chest_xray --weights formula --nets mobilenet_v2,resnet50 --out trial");
   const auto o = std::make_shared<CompareOptions>();
   o->train.fraction = 0.5;  // of the training images, the same for every net
   bind(*command, *o);

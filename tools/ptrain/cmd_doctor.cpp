@@ -39,7 +39,10 @@ Json processor() {
   std::vector<std::string> sets;
   for (const char* set : {"avx2", "fma", "avx512f", "avx512vl", "avx512_vnni", "avx512_bf16", "amx_bf16"})
     if (flags.find(std::string(" ") + set + " ") != std::string::npos) sets.emplace_back(set);
-  return {{"name", field_of("/proc/cpuinfo", "model name")}, {"processors", std::thread::hardware_concurrency()}, {"usable", choose_threads(0)}, {"instruction_sets", sets}};
+  return {{"name", field_of("/proc/cpuinfo", "model name")},
+          {"processors", std::thread::hardware_concurrency()},
+          {"usable", choose_threads(0)},
+          {"instruction_sets", sets}};
 }
 
 // A shared library: its version when `call` gives one, or why it cannot be used.
@@ -109,7 +112,8 @@ void print(const Json& j, int depth) {
       std::cout << std::string(size_t(depth * 2), ' ') << key << "\n";
       print(value, depth + 1);
     } else {
-      std::cout << std::string(size_t(depth * 2), ' ') << fmt::format("{:<18}", key) << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
+      std::cout << std::string(size_t(depth * 2), ' ') << fmt::format("{:<18}", key)
+                << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
     }
   }
 }
@@ -119,9 +123,12 @@ void run(const DoctorOptions& o) {
   uname(&system);
   const dnnl_version_t* onednn = dnnl_version();
   const FreeMemory free = measure_free_memory(std::filesystem::temp_directory_path());
-  Json j{{"ptrain", version()}, {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)}, {"processor", processor()},
+  Json j{{"ptrain", version()},
+         {"system", fmt::format("{} {} {}", system.sysname, system.release, system.machine)},
+         {"processor", processor()},
          {"memory", {{"total", field_of("/proc/meminfo", "MemTotal")}, {"available", str_bytes(free.ram)}}},
-         {"onednn", fmt::format("{}.{}.{}", onednn->major, onednn->minor, onednn->patch)}, {"cuda", cuda()}};
+         {"onednn", fmt::format("{}.{}.{}", onednn->major, onednn->minor, onednn->patch)},
+         {"cuda", cuda()}};
   if (!o.data.empty()) j["data"] = data_at(o.data);
   if (!o.weights.empty()) j["weights"] = weights_at(o.weights);
   if (o.json) std::cout << j.dump(2) << "\n";
@@ -131,9 +138,10 @@ void run(const DoctorOptions& o) {
 }  // namespace
 
 std::unique_ptr<Command> doctor_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "doctor", "say what this machine has: processor, memory, oneDNN, CUDA; and whether data and weights can be read",
-                                           "  ptrain doctor\n"
-                                           "  ptrain doctor --data chest_xray --weights mobilenet_v2.h5");
+  auto command = std::make_unique<Command>(
+      program, "doctor", "say what this machine has: processor, memory, oneDNN, CUDA; and whether data and weights can be read",
+      "  ptrain doctor\n"
+      "  ptrain doctor --data chest_xray --weights mobilenet_v2.h5");
   const auto o = std::make_shared<DoctorOptions>();
   command->option("--data", o->data, "look whether this folder can be read")->option_text("DIR");
   command->option("--weights", o->weights, "look whether this weight file can be read")->option_text("FILE.h5");

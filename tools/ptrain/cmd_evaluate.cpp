@@ -32,14 +32,17 @@ std::vector<int64_t> images_of_part(const EvaluateOptions& o, Manifest& manifest
     return images;
   }
   images = manifest.of(Part::all);
-  if (images.empty()) fail(ErrorKind::data, "evaluating: ", o.data.data, " has no part '", o.part, "'\n  choose one with --part, or give the split.csv of a run with --split");
+  if (images.empty())
+    fail(ErrorKind::data, "evaluating: ", o.data.data, " has no part '", o.part,
+         "'\n  choose one with --part, or give the split.csv of a run with --split");
   std::fprintf(stderr, "%s is not divided into parts: all of its %zu images are evaluated\n", o.data.data.c_str(), images.size());
   return images;
 }
 
 std::string with_interval(const metrics::Metric& m) {
   if (std::isnan(m.value)) return "undefined";
-  return std::isnan(m.ci95.low) ? fmt::format("{:.4f}", m.value) : fmt::format("{:.4f}  [{:.4f}, {:.4f}]", m.value, m.ci95.low, m.ci95.high);
+  return std::isnan(m.ci95.low) ? fmt::format("{:.4f}", m.value)
+                                : fmt::format("{:.4f}  [{:.4f}, {:.4f}]", m.value, m.ci95.low, m.ci95.high);
 }
 
 void print(const metrics::Evaluation& e, const std::string& model, const std::string& part) {
@@ -66,9 +69,11 @@ void run(const EvaluateOptions& o) {
   LoadedModel loaded(o.inference);
   check_ledger(o.inference.model);  // before the work, and after a file that is no model was refused
   ModelSpec& spec = loaded.model().spec;
-  if (!spec.classes_named && spec.classes.size() == manifest.classes.size()) spec.classes = manifest.classes;  // sorted by name, as in Keras
+  if (!spec.classes_named && spec.classes.size() == manifest.classes.size())
+    spec.classes = manifest.classes;  // sorted by name, as in Keras
   if (spec.classes != manifest.classes)
-    fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ", fmt::format("{}; {} has {}", fmt::join(spec.classes, ", "), o.data.data, fmt::join(manifest.classes, ", ")));
+    fail(ErrorKind::data, "evaluating ", o.inference.model, ": it knows the classes ",
+         fmt::format("{}; {} has {}", fmt::join(spec.classes, ", "), o.data.data, fmt::join(manifest.classes, ", ")));
   const bool binary = spec.classes.size() == 2;
   Priors priors(o.priors, spec);
   if (o.threshold >= 0) spec.threshold = o.threshold, spec.operating_point.clear();  // of the probabilities that are shown
@@ -76,7 +81,8 @@ void run(const EvaluateOptions& o) {
   std::vector<std::string> known;
   if (parse_part(o.part) == Part::test) known = known_to_model(o.inference.model, manifest, images);
   if (!known.empty())
-    std::fprintf(stderr, "WARNING: the model was trained on patients of %zu of these images, or chosen by them; the result is too good%s\n", known.size(), listing(known, 5).c_str());
+    std::fprintf(stderr, "WARNING: the model was trained on patients of %zu of these images, or chosen by them; the result is too good%s\n",
+                 known.size(), listing(known, 5).c_str());
   const CacheOptions options = cache_options(o.data, spec.height, spec.width, loaded.threads());
   const ImageCache cache(plan_cache(manifest, images, options), manifest, images, resizer_for(*loaded.memory()), options);
   for (const ImageCache::Bad& bad : cache.bad()) std::fprintf(stderr, "skipped: %s\n", bad.why.c_str());
@@ -103,10 +109,11 @@ void run(const EvaluateOptions& o) {
 }  // namespace
 
 std::unique_ptr<Command> evaluate_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "evaluate", "measure a model on labelled images; each use is written to the ledger beside the model",
-                                           "  ptrain evaluate --model run1/best.h5 --data chest_xray\n"
-                                           "  ptrain evaluate --model run1/best.h5 --data chest_xray --part val --split run1/split.csv --json\n"
-                                           "  ptrain evaluate --model run1/best.h5 --data elsewhere --prior-shift --store    # for the class shares found there");
+  auto command = std::make_unique<Command>(
+      program, "evaluate", "measure a model on labelled images; each use is written to the ledger beside the model",
+      "  ptrain evaluate --model run1/best.h5 --data chest_xray\n"
+      "  ptrain evaluate --model run1/best.h5 --data chest_xray --part val --split run1/split.csv --json\n"
+      "  ptrain evaluate --model run1/best.h5 --data elsewhere --prior-shift --store    # for the class shares found there");
   const auto o = std::make_shared<EvaluateOptions>();
   bind(*command, o->inference);
   bind(*command, o->data);

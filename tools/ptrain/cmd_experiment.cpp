@@ -4,10 +4,10 @@
 
 #include "data/listing.hpp"
 #include "tools/ptrain/commands.hpp"
-#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/comparison.hpp"
 #include "tools/ptrain/experiment_json.hpp"
 #include "tools/ptrain/fine_tuning.hpp"
+#include "tools/ptrain/forecast.hpp"
 #include "tools/ptrain/locked_test.hpp"
 #include "tools/ptrain/report_pictures.hpp"
 #include "train/audit_report.hpp"
@@ -27,12 +27,15 @@ class Experiment {
     if (o_.train.resume) {
       same_settings(read_text(out_ / "resolved.toml", "resuming"), config);
       if (std::filesystem::exists(out_ / report_files::kJson))
-        earlier_notes_ = Json::parse(read_text(out_ / report_files::kJson, "resuming")).value("/data/notes"_json_pointer, std::vector<std::string>{});
+        earlier_notes_ =
+            Json::parse(read_text(out_ / report_files::kJson, "resuming")).value("/data/notes"_json_pointer, std::vector<std::string>{});
     }
     journal_ = std::make_unique<Journal>(out_ / "log.txt", o_.train.quiet, o_.train.resume);
-    bench_ = std::make_unique<Bench>(o_.train, config, read_folder(o_.train.data.data, patient_rule(o_.train.data)), [this](const std::string& line) { (*journal_)(line); });
+    bench_ = std::make_unique<Bench>(o_.train, config, read_folder(o_.train.data.data, patient_rule(o_.train.data)),
+                                     [this](const std::string& line) { (*journal_)(line); });
     write_text(out_ / "resolved.toml", config);
-    j_ = {{"schema", report_files::kSchema}, {"complete", false}, {"created", time_now()}, {"ptrain_version", version()}, {"command", command_line()}, {"config", config_json(config)}};
+    j_ = {{"schema", report_files::kSchema}, {"complete", false},         {"created", time_now()},
+          {"ptrain_version", version()},     {"command", command_line()}, {"config", config_json(config)}};
     j_.update(machine_json(*bench_));
     j_["seconds"] = Json::object();
     say(fmt::format("ptrain {} on {}, {} threads", version(), str(bench_->memory->device()), bench_->threads));
@@ -76,8 +79,11 @@ class Experiment {
     for (const std::string& note : audit.notes) say("check       " + note);
     if (audit.leaks.empty()) return;
     save();
-    const std::string what = concat("checking ", bench_->manifest.root.string(), ": the test part is known to the others", listing(audit.leaks));
-    if (!o_.train.override_lock) fail(ErrorKind::leak, what, "\n  remove these from training and validation, or give --override-lock, which leaves them out of both and records it");
+    const std::string what =
+        concat("checking ", bench_->manifest.root.string(), ": the test part is known to the others", listing(audit.leaks));
+    if (!o_.train.override_lock)
+      fail(ErrorKind::leak, what,
+           "\n  remove these from training and validation, or give --override-lock, which leaves them out of both and records it");
     say("WARNING: --override-lock: " + what);
   }
 
@@ -125,7 +131,8 @@ class Experiment {
     write_text(out_ / report_files::kValidation, read_text(predictions, "copying the predictions"));
     const ModelSpec spec = read_spec(file);
     j_["validation"] = metrics::to_json(evaluate_at(read_predictions(predictions).predictions, spec, o_.train.seed));
-    say(fmt::format("calibrate   temperature {:.3f}, threshold {:.4f} ({}) of the model {}", spec.temperature, spec.threshold, o_.train.operating_point, model_.string()));
+    say(fmt::format("calibrate   temperature {:.3f}, threshold {:.4f} ({}) of the model {}", spec.temperature, spec.threshold,
+                    o_.train.operating_point, model_.string()));
   }
 
   void test() {
@@ -160,7 +167,8 @@ void run(const CompareOptions& o, const std::string& config) {
   try {
     Experiment experiment(o, config);
     experiment.run();
-    const std::filesystem::path page = make_report(o.train.out, {.device = o.train.device, .threads = o.train.threads, .quiet = o.train.quiet});
+    const std::filesystem::path page =
+        make_report(o.train.out, {.device = o.train.device, .threads = o.train.threads, .quiet = o.train.quiet});
     if (!o.train.json) std::cout << page.string() << "\n";
     if (o.train.json) std::cout << experiment.result().dump(2) << "\n";
   } catch (const Interrupted& e) {
@@ -171,10 +179,11 @@ void run(const CompareOptions& o, const std::string& config) {
 }  // namespace
 
 std::unique_ptr<Command> experiment_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "experiment", "check, split, compare, choose, fine-tune, calibrate, evaluate once, report: all in one",
-                                           "  ptrain experiment --data chest_xray --weights-dir weights --out run1\n"
-                                           "  ptrain experiment --data chest_xray --weights-dir weights --weights formula --out run1     # nets without a file by formula\n"
-                                           "  ptrain experiment --resume --out run1                                                      # after Ctrl-C");
+  auto command = std::make_unique<Command>(
+      program, "experiment", "check, split, compare, choose, fine-tune, calibrate, evaluate once, report: all in one",
+      "  ptrain experiment --data chest_xray --weights-dir weights --out run1\n"
+      "  ptrain experiment --data chest_xray --weights-dir weights --weights formula --out run1     # nets without a file by formula\n"
+      "  ptrain experiment --resume --out run1                                                      # after Ctrl-C");
   const auto o = std::make_shared<CompareOptions>();
   o->train.fraction = 0.5;  // of the training images, in the comparison
   o->train.fine_tune_augment = "strong";

@@ -56,10 +56,8 @@ class Explain {
     std::set<std::string> taken;
     for (const int64_t i : cache.indices())
       found.push_back({.index = i, .png = free_name(manifest_.entries[size_t(i)].path, taken), .probabilities = {}});
-    if (o_.method == "grad-cam")
-      grad_cam(cache, found);
-    else
-      occlusion(cache, found);
+    if (o_.method == "grad-cam") grad_cam(cache, found);
+    else occlusion(cache, found);
     tell(found);
     if (cache.bad().empty()) return;
     std::string text = fmt::format("explaining: {} of {} images could not be read", cache.bad().size(), all.size());

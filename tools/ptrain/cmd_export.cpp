@@ -27,7 +27,8 @@ constexpr Format kFormats[] = {
 const Format& find_format(const std::string& name) {
   for (const Format& f : kFormats)
     if (name == f.name) return f;
-  fail(ErrorKind::usage, "--format ", name, ": known are ", fmt::format("{}", fmt::join(kFormats | std::views::transform(&Format::name), ", ")));
+  fail(ErrorKind::usage, "--format ", name, ": known are ",
+       fmt::format("{}", fmt::join(kFormats | std::views::transform(&Format::name), ", ")));
 }
 
 void run(const ExportOptions& o) {
@@ -50,8 +51,10 @@ std::unique_ptr<Command> export_command(CLI::App& program) {
                                            "  ptrain export run1/best.h5 --format onnx --out classifier.onnx");
   const auto o = std::make_shared<ExportOptions>();
   command->option("MODEL", o->model, "a model file: trained, or converted")->required();
-  command->option("--format", o->format,
-                  "keras (load_model), keras-weights (load_weights into the same model), keras-h5 (load_model; the old format), onnx (opset 17)")
+  command
+      ->option(
+          "--format", o->format,
+          "keras (load_model), keras-weights (load_weights into the same model), keras-h5 (load_model; the old format), onnx (opset 17)")
       ->required();
   command->option("--out", o->out, "file to write; .keras, .weights.h5, .h5, .onnx")->required()->option_text("F");
   command->run = [o] { run(*o); };

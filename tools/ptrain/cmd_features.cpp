@@ -33,7 +33,10 @@ class Catcher : public LayerObserver {
 class Features {
  public:
   explicit Features(const FeaturesOptions& o)
-      : o_(o), net_(find_net(o.net)), threads_(choose_threads(o.threads)), memory_(chosen_device(o.device, o.conv)),
+      : o_(o),
+        net_(find_net(o.net)),
+        threads_(choose_threads(o.threads)),
+        memory_(chosen_device(o.device, o.conv)),
         params_(build(features_of(net_), {1, net_.input_size, net_.input_size, 3})) {
     if (o_.images.empty() == o_.npy.empty()) fail(ErrorKind::usage, "one of --images and --npy is needed");
     if (o_.pool != "none" && o_.pool != "avg") fail(ErrorKind::usage, "--pool ", o_.pool, ": known are none, avg");
@@ -55,14 +58,17 @@ class Features {
     for (const Layer& l : list_layers(features_of(net_), {1, net_.input_size, net_.input_size, 3})) names.push_back(l.spec.name);
     if (std::find(names.begin(), names.end(), o_.layer) != names.end()) return;
     const std::string near = nearest(o_.layer, names);
-    fail(ErrorKind::usage, "--layer ", o_.layer, ": ", o_.net, " has no such layer", near.empty() ? "" : "; did you mean " + near + "?", "\n  ptrain nets --net ", o_.net, " --layers lists them");
+    fail(ErrorKind::usage, "--layer ", o_.layer, ": ", o_.net, " has no such layer", near.empty() ? "" : "; did you mean " + near + "?",
+         "\n  ptrain nets --net ", o_.net, " --layers lists them");
   }
 
   void load() {
-    if (o_.weights == "formula" || o_.weights.starts_with("formula:")) return formula_weights(params_, net_.keras_name, o_.weights == "formula" ? "" : o_.weights.substr(8));
+    if (o_.weights == "formula" || o_.weights.starts_with("formula:"))
+      return formula_weights(params_, net_.keras_name, o_.weights == "formula" ? "" : o_.weights.substr(8));
     const WeightFileReader file(o_.weights);
     const std::vector<std::string> left_out = load_weights(params_, file, {.leave_out = is_classifier_layer, .into = o_.net});
-    if (!left_out.empty()) std::fprintf(stderr, "left out of %s: %s (the classifier on top)\n", o_.weights.c_str(), left_out.front().c_str());
+    if (!left_out.empty())
+      std::fprintf(stderr, "left out of %s: %s (the classifier on top)\n", o_.weights.c_str(), left_out.front().c_str());
   }
 
   // The features of preprocessed images [n, h, w, 3].
@@ -85,7 +91,8 @@ class Features {
 
   void from_array() {
     const NpyArray in = read_npy(o_.npy);
-    if (in.shape.size() != 4 || in.shape[3] != 3) fail(ErrorKind::data, "reading ", o_.npy, ": images [n, height, width, 3] are needed, preprocessed for ", o_.net);
+    if (in.shape.size() != 4 || in.shape[3] != 3)
+      fail(ErrorKind::data, "reading ", o_.npy, ": images [n, height, width, 3] are needed, preprocessed for ", o_.net);
     const int64_t n = in.shape[0], h = in.shape[1], w = in.shape[2], size = h * w * 3;
     check_size(h, w);
     if (n == 0) fail(ErrorKind::data, "reading ", o_.npy, ": it holds no image");
@@ -94,7 +101,8 @@ class Features {
 
   void from_images() {
     Manifest manifest;
-    for (const std::string& file : list_images(o_.images)) manifest.entries.push_back({.path = (std::filesystem::path(o_.images) / file).string(), .label = 0, .patient = ""});
+    for (const std::string& file : list_images(o_.images))
+      manifest.entries.push_back({.path = (std::filesystem::path(o_.images) / file).string(), .label = 0, .patient = ""});
     if (manifest.entries.empty()) fail(ErrorKind::data, "no images in ", o_.images);
     const int64_t n = int64_t(manifest.entries.size()), side = o_.image_size > 0 ? o_.image_size : net_.input_size;
     check_size(side, side);
@@ -109,14 +117,16 @@ class Features {
       std::vector<float> x(size_t(side * side * 3));
       const std::shared_ptr<Backend> host = resizer_for(*memory_);
       const auto exec = host->make_exec(1);
-      host->augment(*exec, {.n = 1, .h = side, .w = side, .c = view.c}, {&plain, 1}, {const_cast<uint8_t*>(view.pixels), DType::uint8, side * side * view.c}, preprocess,
-                                 {x.data(), DType::float32, int64_t(x.size())});
+      host->augment(*exec, {.n = 1, .h = side, .w = side, .c = view.c}, {&plain, 1},
+                    {const_cast<uint8_t*>(view.pixels), DType::uint8, side * side * view.c}, preprocess,
+                    {x.data(), DType::float32, int64_t(x.size())});
       return x;
     });
   }
 
   void check_size(int64_t h, int64_t w) const {
-    if (std::min(h, w) < net_.min_size) fail(ErrorKind::data, o_.net, " takes images of at least ", net_.min_size, "x", net_.min_size, ", not ", h, "x", w);
+    if (std::min(h, w) < net_.min_size)
+      fail(ErrorKind::data, o_.net, " takes images of at least ", net_.min_size, "x", net_.min_size, ", not ", h, "x", w);
   }
 
   // Image by image on all threads and written in order; in training mode all at once, since the batch is what counts.
@@ -164,9 +174,10 @@ class Features {
 }  // namespace
 
 std::unique_ptr<Command> features_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "features", "write what a net sees in images as a NumPy array",
-                                           "  ptrain features --net resnet50 --weights resnet50.h5 --images films --pool avg --out features.npy\n"
-                                           "  ptrain features --net vgg16 --weights formula --npy x.npy --layer block3_pool --out y.npy");
+  auto command =
+      std::make_unique<Command>(program, "features", "write what a net sees in images as a NumPy array",
+                                "  ptrain features --net resnet50 --weights resnet50.h5 --images films --pool avg --out features.npy\n"
+                                "  ptrain features --net vgg16 --weights formula --npy x.npy --layer block3_pool --out y.npy");
   const auto o = std::make_shared<FeaturesOptions>();
   command->option("--net", o->net, "vgg16, mobilenet_v2, densenet121, inception_v3, resnet50")->required();
   command->option("--weights", o->weights, "converted weights, or formula[:SALT]")->required()->option_text("FILE.h5");

@@ -27,7 +27,11 @@ struct PredictOptions {
 class Predict {
  public:
   explicit Predict(const PredictOptions& o)
-      : o_(o), manifest_(images_of(o.paths, "predicting")), loaded_(o.inference), spec_(loaded_.model().spec), priors_(o.priors, spec_) {
+      : o_(o),
+        manifest_(images_of(o.paths, "predicting")),
+        loaded_(o.inference),
+        spec_(loaded_.model().spec),
+        priors_(o.priors, spec_) {
     if (o_.threshold >= 0) {
       if (!(o_.threshold <= 1)) fail(ErrorKind::usage, "--threshold ", o_.threshold, ": a probability from 0 to 1 is needed");
       if (!binary())
@@ -51,14 +55,13 @@ class Predict {
     const size_t classes = spec_.classes.size();
     size_t good = 0, bad = 0;
     for (const int64_t i : all) {
-      if (bad < cache.bad().size() && cache.bad()[bad].index == i)
-        say_bad(i, cache.bad()[bad++].why);
-      else
-        say(i, std::span(p).subspan(good++ * classes, classes), views.size());
+      if (bad < cache.bad().size() && cache.bad()[bad].index == i) say_bad(i, cache.bad()[bad++].why);
+      else say(i, std::span(p).subspan(good++ * classes, classes), views.size());
     }
     if (o_.inference.json) std::cout << json_.dump(2) << "\n";
     std::cout.flush();
-    if (const std::string stored = priors_.store(o_.inference.model); !stored.empty() && !o_.inference.quiet) std::fprintf(stderr, "%s\n", stored.c_str());
+    if (const std::string stored = priors_.store(o_.inference.model); !stored.empty() && !o_.inference.quiet)
+      std::fprintf(stderr, "%s\n", stored.c_str());
     if (cache.bad().empty()) return;
     std::string text = fmt::format("predicting: {} of {} images could not be read", cache.bad().size(), all.size());
     for (const ImageCache::Bad& b : cache.bad()) text += "\n  " + b.why;
@@ -137,12 +140,12 @@ class Predict {
 }  // namespace
 
 std::unique_ptr<Command> predict_command(CLI::App& program) {
-  auto command =
-      std::make_unique<Command>(program, "predict", "say of images which class they are, at the model's temperature and threshold",
-                                "  ptrain predict --model run1/best.h5 film.jpeg\n"
-                                "  ptrain predict --model run1/best.h5 --csv new_films > predictions.csv\n"
-                                "  ptrain predict --model run1/best.h5 --json --tta=shifts film.png      # the mean over ten views\n"
-                                "  ptrain predict --model run1/best.h5 --prior-shift --store new_films   # for a place with other class shares");
+  auto command = std::make_unique<Command>(
+      program, "predict", "say of images which class they are, at the model's temperature and threshold",
+      "  ptrain predict --model run1/best.h5 film.jpeg\n"
+      "  ptrain predict --model run1/best.h5 --csv new_films > predictions.csv\n"
+      "  ptrain predict --model run1/best.h5 --json --tta=shifts film.png      # the mean over ten views\n"
+      "  ptrain predict --model run1/best.h5 --prior-shift --store new_films   # for a place with other class shares");
   const auto o = std::make_shared<PredictOptions>();
   bind(*command, o->inference);
   command->app().add_option("PATH", o->paths, "images, or folders of images")->required();

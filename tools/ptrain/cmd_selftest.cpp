@@ -41,7 +41,15 @@ void run(const SelftestOptions& o) {
   test.report = [&](const SelftestCheck& c) {
     const bool skipped = c.note.starts_with("SKIPPED");
     if (!skipped) ++(c.passed ? passed : failed);
-    checks.push_back({{"group", c.group}, {"name", c.name}, {"type", c.type}, {"result", skipped ? "skipped" : c.passed ? "ok" : "failed"}, {"error", c.error}, {"tolerance", c.tolerance}, {"note", c.note}});
+    checks.push_back({{"group", c.group},
+                      {"name", c.name},
+                      {"type", c.type},
+                      {"result", skipped    ? "skipped"
+                                 : c.passed ? "ok"
+                                            : "failed"},
+                      {"error", c.error},
+                      {"tolerance", c.tolerance},
+                      {"note", c.note}});
     if (!o.json) print(c);
   };
   std::fprintf(stderr, "ptrain %s selftest on %s\n", version().c_str(), str(test.memory->device()).c_str());
@@ -52,28 +60,43 @@ void run(const SelftestOptions& o) {
     if (o.no_speed || test.slow) continue;
     if (!o.json) fmt::print("{:<32} {:<9} {:>12} {:>10} {:>11} {:>8}\n", "speed", "", "µs", "GB/s", "GFLOP/s", "share");
     for (const SelftestSpeed& s : selftest_speed(test, type)) {
-      speeds.push_back({{"name", s.name}, {"type", s.type}, {"microseconds", s.microseconds}, {"gigabytes_per_s", s.gigabytes_per_s}, {"gigaflops", s.gigaflops}, {"share_of_peak", s.share}});
-      if (!o.json) fmt::print("{:<32} {:<9} {:>12.1f} {:>10.2f} {:>11.2f} {:>7.1f}%\n", s.name, s.type, s.microseconds, s.gigabytes_per_s, s.gigaflops, 100 * s.share);
+      speeds.push_back({{"name", s.name},
+                        {"type", s.type},
+                        {"microseconds", s.microseconds},
+                        {"gigabytes_per_s", s.gigabytes_per_s},
+                        {"gigaflops", s.gigaflops},
+                        {"share_of_peak", s.share}});
+      if (!o.json)
+        fmt::print("{:<32} {:<9} {:>12.1f} {:>10.2f} {:>11.2f} {:>7.1f}%\n", s.name, s.type, s.microseconds, s.gigabytes_per_s, s.gigaflops,
+                   100 * s.share);
     }
   }
   if (o.json) {
-    const Json j{{"version", version()}, {"device", str(test.memory->device())}, {"backend", test.memory->backend().name()}, {"memory_bytes", test.memory->backend().memory_info().total},
-                 {"passed", failed == 0}, {"checks", checks}, {"speed", speeds}};
+    const Json j{{"version", version()},
+                 {"device", str(test.memory->device())},
+                 {"backend", test.memory->backend().name()},
+                 {"memory_bytes", test.memory->backend().memory_info().total},
+                 {"passed", failed == 0},
+                 {"checks", checks},
+                 {"speed", speeds}};
     std::cout << j.dump(2) << "\n";
   } else {
     fmt::print("{} checks passed, {} failed\n", passed, failed);
-    if (!speeds.empty()) fmt::print("share: of the most that any operation reached in this run, in bytes or in multiply-adds, whichever is nearer\n");
+    if (!speeds.empty())
+      fmt::print("share: of the most that any operation reached in this run, in bytes or in multiply-adds, whichever is nearer\n");
   }
-  if (failed > 0) fail(ErrorKind::failed, "selftest on ", str(test.memory->device()), ": ", failed, " of ", passed + failed, " checks failed");
+  if (failed > 0)
+    fail(ErrorKind::failed, "selftest on ", str(test.memory->device()), ": ", failed, " of ", passed + failed, " checks failed");
 }
 
 }  // namespace
 
 std::unique_ptr<Command> selftest_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "selftest", "check every operation, the nets and training on a device, and measure its speed",
-                                           "  ptrain selftest --device cuda\n"
-                                           "  ptrain selftest --device cuda --json > selftest.json\n"
-                                           "  ptrain selftest --device cuda-sim --precision fp16");
+  auto command =
+      std::make_unique<Command>(program, "selftest", "check every operation, the nets and training on a device, and measure its speed",
+                                "  ptrain selftest --device cuda\n"
+                                "  ptrain selftest --device cuda --json > selftest.json\n"
+                                "  ptrain selftest --device cuda-sim --precision fp16");
   const auto o = std::make_shared<SelftestOptions>();
   command->option("--device", o->device, kDeviceHelp);
   command->option("--precision", o->precision, "fp32, bf16, fp16, or all that the device computes in");

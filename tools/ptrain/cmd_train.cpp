@@ -20,7 +20,8 @@ class Train {
     std::optional<Position> from;
     if (o_.resume) {
       if (!std::filesystem::exists(out / "last.h5"))
-        fail(ErrorKind::usage, "resuming: there is no ", (out / "last.h5").string(), "; a run writes it after each epoch and when it is interrupted\n  without --resume the training begins anew");
+        fail(ErrorKind::usage, "resuming: there is no ", (out / "last.h5").string(),
+             "; a run writes it after each epoch and when it is interrupted\n  without --resume the training begins anew");
       state = std::make_unique<WeightFileReader>(out / "last.h5");
       same_settings(state->text("config"), config_);
       from = read_position(*state);
@@ -55,24 +56,30 @@ class Train {
     if (from) load_weights(model.params, *state);
     else {
       const std::vector<std::string> left_out = load_base(model, o_.weights, o_.seed);
-      run.message("weights     " + o_.weights + (left_out.empty() ? "" : ": the ImageNet top (" + left_out.front() + (left_out.size() > 1 ? ", …" : "") + ") is left out, a new head takes its place"));
+      run.message("weights     " + o_.weights +
+                  (left_out.empty() ? ""
+                                    : ": the ImageNet top (" + left_out.front() + (left_out.size() > 1 ? ", …" : "") +
+                                          ") is left out, a new head takes its place"));
     }
     set_precision(model, compute);
 
     std::vector<int64_t> all = train;
     all.insert(all.end(), val.begin(), val.end());
-    const auto cache = fill_cache(o_, image_side(o_, o_.net), manifest, all, memory, threads_, [&](const std::string& line) { run.message(line); });
+    const auto cache =
+        fill_cache(o_, image_side(o_, o_.net), manifest, all, memory, threads_, [&](const std::string& line) { run.message(line); });
     const FitData data = fit_data(manifest, split, *cache);
     run.message(describe_memory(model, workers, fit_settings, *cache));
 
-    const Attributes extra{{"config", config_}, {"data_hash", data_hash(manifest, cache->indices(), cache->hashes())}, {"ptrain_version", version()}};
+    const Attributes extra{
+        {"config", config_}, {"data_hash", data_hash(manifest, cache->indices(), cache->hashes())}, {"ptrain_version", version()}};
     Fit fit(model, workers, data, fit_settings, run, extra);
     fit.run(from, state.get());
     report(run, model);
   }
 
  private:
-  void forecast(Model& model, Workers& workers, const Manifest& manifest, const Split& split, const FitOptions& settings, DType compute) const {
+  void forecast(Model& model, Workers& workers, const Manifest& manifest, const Split& split, const FitOptions& settings,
+                DType compute) const {
     const Say say = to_screen(false);
     load_base(model, o_.weights, o_.seed);
     set_precision(model, compute);
@@ -86,8 +93,9 @@ class Train {
 
   void report(RunFolder& run, const Model& model) const {
     const WeightFileReader best(run.best());
-    run.message(fmt::format("best model  {} (stage '{}', epoch {}, val_auc {:.4f}, val_loss {:.4f}, threshold {:.4f})", run.best().string(), best.text("stage"), best.integer("epoch") + 1,
-                            best.number("val_auc"), best.number("val_loss"), model.spec.threshold));
+    run.message(fmt::format("best model  {} (stage '{}', epoch {}, val_auc {:.4f}, val_loss {:.4f}, threshold {:.4f})", run.best().string(),
+                            best.text("stage"), best.integer("epoch") + 1, best.number("val_auc"), best.number("val_loss"),
+                            model.spec.threshold));
     run.message(fmt::format("peak memory {} MiB", peak_memory_megabytes()));
     if (!o_.json) return;
     nlohmann::ordered_json j{{"model", run.best().string()}, {"stage", best.text("stage")}, {"epoch", best.integer("epoch")}};
@@ -106,10 +114,11 @@ class Train {
 }  // namespace
 
 std::unique_ptr<Command> train_command(CLI::App& program) {
-  auto command = std::make_unique<Command>(program, "train", "train a head on the frozen base, then fine-tune the top of the base",
-                                           "  ptrain train --weights mobilenet_v2.h5 --data chest_xray --out run1\n"
-                                           "  ptrain train --weights mobilenet_v2.h5 --data chest_xray --out run2 --augment strong --fine-tune-top 0.5 --monitor val_auc\n"
-                                           "  ptrain train --resume --out run1        # after Ctrl-C, or to train for more epochs");
+  auto command = std::make_unique<Command>(
+      program, "train", "train a head on the frozen base, then fine-tune the top of the base",
+      "  ptrain train --weights mobilenet_v2.h5 --data chest_xray --out run1\n"
+      "  ptrain train --weights mobilenet_v2.h5 --data chest_xray --out run2 --augment strong --fine-tune-top 0.5 --monitor val_auc\n"
+      "  ptrain train --resume --out run1        # after Ctrl-C, or to train for more epochs");
   const auto o = std::make_shared<TrainOptions>();
   bind(*command, *o);
   command->app().add_flag("--resume", o->resume, "go on with the run in --out");

@@ -10,7 +10,9 @@ namespace ptrain::cli {
 namespace {
 
 // The script puts NET.h5 into the folder: `weights` unless it is told another.
-std::string how_to_get(const std::string& net, const std::string& weights_dir) { return "tools/fetch-weights " + (weights_dir.empty() ? "" : "--out " + weights_dir + " ") + net; }
+std::string how_to_get(const std::string& net, const std::string& weights_dir) {
+  return "tools/fetch-weights " + (weights_dir.empty() ? "" : "--out " + weights_dir + " ") + net;
+}
 
 ComparedNet described(const CompareOptions& o, const std::string& name) {
   const NetInfo& net = find_net(name);
@@ -34,11 +36,13 @@ void check(const CompareOptions& o) {
   if (o.nets.empty()) fail(ErrorKind::usage, "--nets: name at least one net");
   for (size_t i = 0; i < o.nets.size(); ++i) {
     find_net(o.nets[i]);
-    if (std::find(o.nets.begin(), o.nets.begin() + long(i), o.nets[i]) != o.nets.begin() + long(i)) fail(ErrorKind::usage, "--nets names ", o.nets[i], " twice");
+    if (std::find(o.nets.begin(), o.nets.begin() + long(i), o.nets[i]) != o.nets.begin() + long(i))
+      fail(ErrorKind::usage, "--nets names ", o.nets[i], " twice");
   }
   if (!o.weights.empty() && o.weights != "none" && o.weights != "formula" && !o.weights.starts_with("formula:"))
     fail(ErrorKind::usage, "--weights ", o.weights, ": known are formula[:SALT] and none; files lie in --weights-dir, named NET.h5");
-  if (!o.weights_dir.empty() && !std::filesystem::is_directory(o.weights_dir)) fail(ErrorKind::weights, "--weights-dir ", o.weights_dir, ": there is no such folder; it holds NET.h5 for the nets there are");
+  if (!o.weights_dir.empty() && !std::filesystem::is_directory(o.weights_dir))
+    fail(ErrorKind::weights, "--weights-dir ", o.weights_dir, ": there is no such folder; it holds NET.h5 for the nets there are");
 }
 
 }  // namespace
@@ -63,14 +67,18 @@ Comparison compare(Bench& bench, const CompareOptions& o, const Split& whole, co
   for (const std::string& name : o.nets) c.nets.push_back(described(o, name));
   for (const ComparedNet& net : c.nets)
     if (!net.trained()) bench.say("missing     " + net.net + ": there are no weights; get them with\n  " + net.get);
-  if (c.trained().empty()) fail(ErrorKind::weights, "comparing nets: none of them has weights; give --weights-dir W with W/NET.h5 (", c.nets.front().get, " gets one), or --weights formula to try the program out");
+  if (c.trained().empty())
+    fail(ErrorKind::weights, "comparing nets: none of them has weights; give --weights-dir W with W/NET.h5 (", c.nets.front().get,
+         " gets one), or --weights formula to try the program out");
 
   const Split split = take_fraction(bench.manifest, whole, o.train.fraction, o.train.seed);
   c.images = int64_t(split.of(Part::train).size());
-  bench.say("compare     " + describe(bench.manifest, split.of(Part::train)) + " to train, " + describe(bench.manifest, split.of(Part::val)) + " to choose");
+  bench.say("compare     " + describe(bench.manifest, split.of(Part::train)) + " to train, " +
+            describe(bench.manifest, split.of(Part::val)) + " to choose");
   for (ComparedNet& net : c.nets) {
     if (!net.trained()) continue;
-    bench.say(fmt::format("net         {} ({}), {:.1f} million parameters, {:.0f} million multiply-adds", net.net, net.kind == "pretrained" ? net.weights : net.kind + " weights", double(net.parameters) / 1e6,
+    bench.say(fmt::format("net         {} ({}), {:.1f} million parameters, {:.0f} million multiply-adds", net.net,
+                          net.kind == "pretrained" ? net.weights : net.kind + " weights", double(net.parameters) / 1e6,
                           double(net.macs) / 1e6));
     Model model(model_spec(o.train, net.net, bench.manifest), bench.memory);
     load_base(model, net.weights, o.train.seed);

@@ -7,7 +7,7 @@
 namespace ptrain::cli {
 
 struct CompareOptions {
-  TrainOptions train;            // its `fraction` is the part of the training images that is used
+  TrainOptions train;                // its `fraction` is the part of the training images that is used
   std::string weights_dir, weights;  // W with W/NET.h5; for nets without a file there: "", formula, none
   std::vector<std::string> nets = {"vgg16", "mobilenet_v2", "densenet121", "inception_v3", "resnet50"};
 };
@@ -32,8 +32,8 @@ struct Comparison {
 // Trains in out/nets/NET. Nothing of the test part is read. Error{weights} when no net has weights.
 Comparison compare(Bench& bench, const CompareOptions& options, const Split& split, const std::filesystem::path& out, bool resume);
 
-std::string table(const Comparison&);               // for people
-std::string pair_table(const Comparison&);          // likewise
+std::string table(const Comparison&);       // for people
+std::string pair_table(const Comparison&);  // likewise
 nlohmann::ordered_json to_json(const Comparison&, const CompareOptions&);
 void write_tables(const Comparison&, const std::filesystem::path& out);  // compare.csv, compare_pairs.csv
 

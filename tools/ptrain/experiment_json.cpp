@@ -24,7 +24,12 @@ std::string processor() {
 
 }  // namespace
 
-Json machine_json(const Bench& bench) { return {{"device", str(bench.memory->device())}, {"threads", bench.threads}, {"processor", processor()}, {"precision", bench.options.precision}}; }
+Json machine_json(const Bench& bench) {
+  return {{"device", str(bench.memory->device())},
+          {"threads", bench.threads},
+          {"processor", processor()},
+          {"precision", bench.options.precision}};
+}
 
 Json data_json(Bench& bench, const Split& split, int positive, const std::vector<std::string>& notes) {
   const Manifest& m = bench.manifest;
@@ -39,7 +44,11 @@ Json data_json(Bench& bench, const Split& split, int positive, const std::vector
     for (size_t c = 0; c < counts.size(); ++c) classes[m.classes[c]] = counts[c];
     parts[str(part)] = {{"n", images.size()}, {"patients", patients.size()}, {"classes", classes}};
   }
-  return {{"root", std::filesystem::absolute(m.root).string()}, {"classes", m.classes}, {"positive", m.classes.at(size_t(positive))}, {"parts", parts}, {"notes", notes}};
+  return {{"root", std::filesystem::absolute(m.root).string()},
+          {"classes", m.classes},
+          {"positive", m.classes.at(size_t(positive))},
+          {"parts", parts},
+          {"notes", notes}};
 }
 
 Json config_json(const std::string& toml) {

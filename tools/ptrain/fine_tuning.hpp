@@ -11,11 +11,11 @@ struct FineTuning {
   std::string from, unfrozen_from;  // model file; Keras' name of the first layer that is trained
   int64_t layers = 0;               // of the base that are unfrozen
   NetRun run;
-  metrics::Predictions before;      // of the model that it began with, on validation
+  metrics::Predictions before;  // of the model that it began with, on validation
   metrics::Evaluation before_evaluation;
   metrics::DelongPaired difference;  // after − before; two classes only
   SafetyRail rail;
-  std::string why;                   // its sentence, and DeLong's test
+  std::string why;  // its sentence, and DeLong's test
 
   bool kept() const { return rail.kept(); }
 };

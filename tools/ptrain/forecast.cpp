@@ -68,7 +68,9 @@ int64_t fitting_batch(Model& model, Workers& workers, FitOptions o, const Say& s
 void decide_automatic(TrainOptions& o, const Say& say) {
   if (o.precision != "auto" && o.batch != kAutomatic) return;
   const std::shared_ptr<Memory> memory = chosen_device(o.device, o.conv);
-  Model model({.net = find_net(o.net).name, .height = image_side(o, o.net), .width = image_side(o, o.net), .head = {}, .classes = {"a", "b"}}, memory);
+  Model model(
+      {.net = find_net(o.net).name, .height = image_side(o, o.net), .width = image_side(o, o.net), .head = {}, .classes = {"a", "b"}},
+      memory);
   load_base(model, "formula", 0);
   Workers workers(memory->shared_backend(), workers_for(*memory, choose_threads(o.threads)));
   if (o.precision == "auto") o.precision = fastest_precision(model, workers, say);
@@ -79,8 +81,10 @@ void decide_automatic(TrainOptions& o, const Say& say) {
 }
 
 std::string describe_memory(Model& model, Workers& workers, const FitOptions& o, const ImageCache& cache) {
-  const int64_t images = cache.ram_bytes(), weights = memory_of_weights(model), training = memory_of_training(model, workers, o, int64_t(cache.indices().size()));
-  return fmt::format("memory      about {:.0f} MiB: images {:.0f}, weights {:.0f}, training {:.0f}", mebibytes(images + weights + training), mebibytes(images), mebibytes(weights), mebibytes(training));
+  const int64_t images = cache.ram_bytes(), weights = memory_of_weights(model),
+                training = memory_of_training(model, workers, o, int64_t(cache.indices().size()));
+  return fmt::format("memory      about {:.0f} MiB: images {:.0f}, weights {:.0f}, training {:.0f}", mebibytes(images + weights + training),
+                     mebibytes(images), mebibytes(weights), mebibytes(training));
 }
 
 void forecast_time(Model& model, Workers& workers, const FitData& data, const FitOptions& o, const Say& say) {
@@ -90,10 +94,16 @@ void forecast_time(Model& model, Workers& workers, const FitData& data, const Fi
   for (const StageOptions& stage : o.stages) {
     if (stage.epochs == 0) continue;
     freeze(model, stage, o.bn);
-    Stepper stepper(model, workers, {.runner = runner_options(model, o), .rule = o.optimizer, .class_weights = class_weights(o.class_weights, counts, model.spec.classes), .seed = o.seed, .scaling = scaling_of(o)});
+    Stepper stepper(model, workers,
+                    {.runner = runner_options(model, o),
+                     .rule = o.optimizer,
+                     .class_weights = class_weights(o.class_weights, counts, model.spec.classes),
+                     .seed = o.seed,
+                     .scaling = scaling_of(o)});
     const ImageSource source = augmented_source(model, data.cache, stage.augment, o.seed, 0);
     StepInput batch;
-    for (int64_t i = 0; i < std::min(n, o.batch); ++i) batch.images.push_back(data.train[size_t(i)]), batch.labels.push_back(data.cache.label(batch.images.back()));
+    for (int64_t i = 0; i < std::min(n, o.batch); ++i)
+      batch.images.push_back(data.train[size_t(i)]), batch.labels.push_back(data.cache.label(batch.images.back()));
     double step = 0;
     for (int i = 0; i < 2; ++i)  // the first one packs weights and makes primitives
       step = seconds([&] {
@@ -104,8 +114,10 @@ void forecast_time(Model& model, Workers& workers, const FitData& data, const Fi
     const std::span some = std::span(data.val).first(std::min<size_t>(data.val.size(), 64));
     const double one = seconds([&] { predictor.logits(some, plain_source(model, data.cache)); }) / double(some.size());
     const double epoch = step * double(steps) + one * double(data.val.size());
-    say(fmt::format("stage '{}': {} numbers are trained, {} steps of {} images in an epoch, {:.3f} s a step; an epoch {}, {} epochs {} at most", stage.name, model.params.count(true), steps, o.batch, step,
-                    report::duration(epoch), stage.epochs, report::duration(epoch * double(stage.epochs))));
+    say(fmt::format(
+        "stage '{}': {} numbers are trained, {} steps of {} images in an epoch, {:.3f} s a step; an epoch {}, {} epochs {} at most",
+        stage.name, model.params.count(true), steps, o.batch, step, report::duration(epoch), stage.epochs,
+        report::duration(epoch * double(stage.epochs))));
   }
   say("nothing was written: --dry-run");
 }

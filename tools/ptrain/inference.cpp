@@ -18,7 +18,9 @@ Model frozen_model(const InferenceOptions& o, const std::shared_ptr<Memory>& mem
 }  // namespace
 
 void bind(Command& c, InferenceOptions& o) {
-  c.option("--model", o.model, "a trained model: RUN/best.h5, or a classifier that ptrain-convert wrote")->required()->option_text("MODEL.h5");
+  c.option("--model", o.model, "a trained model: RUN/best.h5, or a classifier that ptrain-convert wrote")
+      ->required()
+      ->option_text("MODEL.h5");
   c.option("--precision", o.precision, "fp32, bf16, fp16");
   c.option("--device", o.device, kDeviceHelp);
   c.option("--conv", o.conv, kConvHelp);
@@ -28,12 +30,18 @@ void bind(Command& c, InferenceOptions& o) {
 }
 
 LoadedModel::LoadedModel(const InferenceOptions& o)
-    : threads_(choose_threads(o.threads)), memory_(chosen_device(o.device, o.conv)), model_(frozen_model(o, memory_)), workers_(memory_->shared_backend(), workers_for(*memory_, threads_)),
-      runner_(model_, workers_, {.shard = memory_->backend().is_host() ? 1 : kDeviceBatch, .group = 1, .compute = compute_type(o.precision)}), predictor_(model_, runner_, workers_) {
+    : threads_(choose_threads(o.threads)),
+      memory_(chosen_device(o.device, o.conv)),
+      model_(frozen_model(o, memory_)),
+      workers_(memory_->shared_backend(), workers_for(*memory_, threads_)),
+      runner_(model_, workers_,
+              {.shard = memory_->backend().is_host() ? 1 : kDeviceBatch, .group = 1, .compute = compute_type(o.precision)}),
+      predictor_(model_, runner_, workers_) {
   if (!o.quiet) std::fprintf(stderr, "%s on %s\n", o.model.c_str(), str(memory_->device()).c_str());
 }
 
-metrics::Predictions LoadedModel::predict(const Manifest& manifest, const ImageCache& cache, std::span<const int64_t> images, const std::string& what, bool quiet) {
+metrics::Predictions LoadedModel::predict(const Manifest& manifest, const ImageCache& cache, std::span<const int64_t> images,
+                                          const std::string& what, bool quiet) {
   std::vector<std::string> patients;
   for (const Entry& e : manifest.entries) patients.push_back(e.patient);
   Progress progress(stderr_screen(quiet));

@@ -25,7 +25,8 @@ class LoadedModel {
   const std::shared_ptr<Memory>& memory() const { return memory_; }
   int threads() const { return threads_; }
   // Probabilities for these images of a manifest, with a progress bar.
-  metrics::Predictions predict(const Manifest& manifest, const ImageCache& cache, std::span<const int64_t> images, const std::string& what, bool quiet);
+  metrics::Predictions predict(const Manifest& manifest, const ImageCache& cache, std::span<const int64_t> images, const std::string& what,
+                               bool quiet);
 
  private:
   int threads_;

@@ -17,7 +17,9 @@ LineFile open_ledger(const std::filesystem::path& model) {
 
 }  // namespace
 
-std::filesystem::path ledger_path(const std::filesystem::path& model) { return std::filesystem::path(model).replace_extension(".ledger.jsonl"); }
+std::filesystem::path ledger_path(const std::filesystem::path& model) {
+  return std::filesystem::path(model).replace_extension(".ledger.jsonl");
+}
 
 void check_ledger(const std::filesystem::path& model) { open_ledger(model); }
 
@@ -30,7 +32,8 @@ nlohmann::ordered_json ledger_entry(const std::string& part, const std::string& 
 
 void add_to_ledger(const std::filesystem::path& model, const nlohmann::ordered_json& entry) {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  nlohmann::ordered_json line{{"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))}, {"model_sha256", sha256_hex(read_bytes(model, "hashing", int64_t{1} << 34))}};
+  nlohmann::ordered_json line{{"time", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now))},
+                              {"model_sha256", sha256_hex(read_bytes(model, "hashing", int64_t{1} << 34))}};
   line.update(entry);
   open_ledger(model).write(line.dump() + "\n");
 }

@@ -20,7 +20,10 @@ Json prior_shift(const metrics::Predictions& p, const ModelSpec& spec) {
   const PriorShift shift = fit_prior_shift(p.probabilities, training_priors(spec));
   Json priors;
   for (size_t c = 0; c < p.classes.size(); ++c) priors[p.classes[c]] = shift.priors[c];
-  return {{"priors", priors}, {"p", shift.p}, {"iterations", shift.iterations}, {"note", "estimated on the unlabelled test images (EM); shown, not applied"}};
+  return {{"priors", priors},
+          {"p", shift.p},
+          {"iterations", shift.iterations},
+          {"note", "estimated on the unlabelled test images (EM); shown, not applied"}};
 }
 
 }  // namespace
@@ -55,7 +58,8 @@ LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem
     const auto cache = fill_cache(o, spec.height, bench.manifest, images, bench.memory, bench.threads, bench.say);
     std::vector<std::string> patients;
     for (const Entry& e : bench.manifest.entries) patients.push_back(e.patient);
-    BaseRunner runner(model, bench.workers, {.shard = bench.memory->backend().is_host() ? 1 : int64_t{32}, .group = 1, .compute = bench.compute});
+    BaseRunner runner(model, bench.workers,
+                      {.shard = bench.memory->backend().is_host() ? 1 : int64_t{32}, .group = 1, .compute = bench.compute});
     Predictor predictor(model, runner, bench.workers);
     p = predict(model, predictor, *cache, cache->indices(), patients);
     const Json result = metrics::to_json(evaluate_at(p, spec, o.seed));
@@ -69,7 +73,8 @@ LockedTest evaluate_once(Bench& bench, const Split& split, const std::filesystem
   t.evaluation = evaluate_at(p, spec, o.seed);
   t.prior_shift = prior_shift(p, spec);
   const auto uses = std::count_if(t.ledger.begin(), t.ledger.end(), [](const Json& line) { return line.value("part", "") == "test"; });
-  t.note = fmt::format("{} images; this test part was used {} with models of this name (see the ledger)", p.size(), uses == 1 ? "once" : fmt::format("{} times", uses));
+  t.note = fmt::format("{} images; this test part was used {} with models of this name (see the ledger)", p.size(),
+                       uses == 1 ? "once" : fmt::format("{} times", uses));
   return t;
 }
 

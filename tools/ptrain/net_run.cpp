@@ -46,7 +46,8 @@ void read_finished(const std::filesystem::path& folder, Model& model, NetRun& ru
 }  // namespace
 
 Journal::Journal(const std::filesystem::path& log, bool quiet, bool append)
-    : progress_(stderr_screen(quiet)), log_(append ? LineFile(log, [](std::string_view, size_t) { return true; }) : LineFile(log)) {}
+    : progress_(stderr_screen(quiet)),
+      log_(append ? LineFile(log, [](std::string_view, size_t) { return true; }) : LineFile(log)) {}
 
 void Journal::operator()(const std::string& line) {
   progress_.message(line);
@@ -54,7 +55,13 @@ void Journal::operator()(const std::string& line) {
 }
 
 Bench::Bench(const TrainOptions& o, std::string c, Manifest m, Say s)
-    : options(o), config(std::move(c)), manifest(std::move(m)), say(std::move(s)), threads(choose_threads(o.threads)), memory(chosen_device(o.device, o.conv)), compute(compute_type(o.precision, *memory)),
+    : options(o),
+      config(std::move(c)),
+      manifest(std::move(m)),
+      say(std::move(s)),
+      threads(choose_threads(o.threads)),
+      memory(chosen_device(o.device, o.conv)),
+      compute(compute_type(o.precision, *memory)),
       workers(memory->shared_backend(), workers_for(*memory, threads)) {}
 
 const ImageCache& Bench::cache(int64_t side) {
@@ -83,7 +90,8 @@ metrics::Evaluation evaluate_at(const metrics::Predictions& p, const ModelSpec& 
   return metrics::evaluate(p, {.threshold = spec.threshold, .positive = p.classes.size() == 2 ? spec.positive : -1, .seed = seed});
 }
 
-NetRun train_net(Bench& bench, Model& model, const FitOptions& options, const Split& split, const std::filesystem::path& folder, bool resume) {
+NetRun train_net(Bench& bench, Model& model, const FitOptions& options, const Split& split, const std::filesystem::path& folder,
+                 bool resume) {
   NetRun run;
   const int64_t side = model.spec.height;
   const FitData data = bench.data(split, side);

@@ -44,13 +44,14 @@ struct NetRun {
   int64_t epochs = 0, best_epoch = 0;  // from 1
   double seconds = 0, images_per_s = 0;
   int64_t peak_mb = 0, trained_parameters = 0;
-  metrics::Predictions train, val;     // of the best weights, calibrated; plain images, no augmentation
+  metrics::Predictions train, val;  // of the best weights, calibrated; plain images, no augmentation
   metrics::Evaluation train_evaluation, val_evaluation;
 };
 
 // One training in `folder`, and what its best weights say about its images: predictions_train.csv, predictions_val.csv, run.json. With
 // `resume`, a training that is finished is read and one that was interrupted goes on. On return the model holds the best weights.
-NetRun train_net(Bench& bench, Model& model, const FitOptions& options, const Split& split, const std::filesystem::path& folder, bool resume);
+NetRun train_net(Bench& bench, Model& model, const FitOptions& options, const Split& split, const std::filesystem::path& folder,
+                 bool resume);
 
 // {n, classes …} as in `ptrain evaluate --json`.
 metrics::Evaluation evaluate_at(const metrics::Predictions& predictions, const ModelSpec& spec, uint64_t seed);

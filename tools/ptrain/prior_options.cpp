@@ -48,10 +48,8 @@ void bind(Command& c, PriorOptions& o) {
 Priors::Priors(const PriorOptions& options, ModelSpec& spec) : o_(options), spec_(spec) {
   if (o_.store && o_.shift == "model")
     fail(ErrorKind::usage, "--store: nothing to store; give --prior-shift, --prior-shift=a,b or --prior-shift=none");
-  if (o_.shift == "none" || o_.shift == "em")
-    set_priors(spec_, {});
-  else if (o_.shift != "model")
-    set_priors(spec_, parse_shares(o_.shift, spec_.classes));
+  if (o_.shift == "none" || o_.shift == "em") set_priors(spec_, {});
+  else if (o_.shift != "model") set_priors(spec_, parse_shares(o_.shift, spec_.classes));
 }
 
 std::vector<double> Priors::adjust(std::vector<double> p) {

@@ -37,7 +37,9 @@ std::vector<SplitRow> read_rows(const std::filesystem::path& path) {
 class Painter {
  public:
   Painter(report::Run& run, const PictureOptions& o)
-      : run_(run), o_(o), root_(o.data.empty() ? run.data_root() : std::filesystem::path(o.data)) {
+      : run_(run),
+        o_(o),
+        root_(o.data.empty() ? run.data_root() : std::filesystem::path(o.data)) {
     if (root_.empty() || !std::filesystem::is_directory(root_))
       fail(ErrorKind::data, "the images are not at ", root_.empty() ? "a known place" : root_.string(), "; say where with --data DIR");
     loaded_ = std::make_unique<LoadedModel>(

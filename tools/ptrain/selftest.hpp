@@ -43,18 +43,18 @@ struct OpCase {
   std::vector<Arg> args;
   std::function<void(Backend&, Exec&, const std::vector<Buffer>&)> run;
   int64_t macs = 0;
-  int64_t moved = 0;   // bytes, where this is less than all of the arguments
-  int64_t terms = 1;   // numbers in the longest sum
-  double size = 1;     // of one term
+  int64_t moved = 0;    // bytes, where this is less than all of the arguments
+  int64_t terms = 1;    // numbers in the longest sum
+  double size = 1;      // of one term
   bool packed = false;  // weights are rounded once more after the scale is folded in
 };
 
 // Every operation of the contract, at a size for checking (with awkward edges) or for timing.
 std::vector<OpCase> op_cases(DType type, bool large, int64_t batch);
 
-void selftest_ops(const Selftest&, DType type);       // against the reference
+void selftest_ops(const Selftest&, DType type);             // against the reference
 void selftest_nets(const Selftest&, DType type, bool all);  // features of the five nets against Keras' (SKIPPED without the golden files)
-void selftest_training(const Selftest&, DType type);  // ten steps against float32 on the CPU; overflow injected into the loss scale
+void selftest_training(const Selftest&, DType type);        // ten steps against float32 on the CPU; overflow injected into the loss scale
 std::vector<SelftestSpeed> selftest_speed(const Selftest&, DType type);
 
 }  // namespace ptrain::cli

@@ -56,7 +56,8 @@ const std::vector<int64_t> kAll{0, 1, 2, 3};
 const std::vector<int32_t> kLabels{0, 1, 1, 0};
 
 ImageSource formula_source(const std::shared_ptr<Memory>& memory) {
-  const auto images = std::make_shared<Tensor>(Tensor::from(formula_input(kImages, kSide, kSide), {kImages, kSide, kSide, 3}, DType::float32, memory));
+  const auto images =
+      std::make_shared<Tensor>(Tensor::from(formula_input(kImages, kSide, kSide), {kImages, kSide, kSide, 3}, DType::float32, memory));
   return [images](std::span<const int64_t> which, Context& c, Buffer x) {
     const int64_t size = kSide * kSide * 3;
     for (size_t i = 0; i < which.size(); ++i) c.copy_as(images->buffer().slice(which[i] * size, size), x.slice(int64_t(i) * size, size));
@@ -120,7 +121,14 @@ std::string overflow(const std::shared_ptr<Memory>& memory, DType type) {
 void selftest_nets(const Selftest& test, DType type, bool all) {
   const std::filesystem::path folder = goldens();
   for (const NetInfo& net : net_table()) {
-    SelftestCheck check{.group = "net", .name = net.name, .type = str(type), .passed = true, .tolerance = type == DType::float32 ? 1e-3 : type == DType::float16 ? 3e-2 : 1e-1, .note = ""};
+    SelftestCheck check{.group = "net",
+                        .name = net.name,
+                        .type = str(type),
+                        .passed = true,
+                        .tolerance = type == DType::float32   ? 1e-3
+                                     : type == DType::float16 ? 3e-2
+                                                              : 1e-1,
+                        .note = ""};
     if (folder.empty()) {
       check.note = "SKIPPED: no golden files in ../shared/keras; PTRAIN_SHARED names the folder that holds them";
     } else if (test.slow && !all && net.name != "mobilenet_v2") {
@@ -150,7 +158,11 @@ void selftest_nets(const Selftest& test, DType type, bool all) {
 }
 
 void selftest_training(const Selftest& test, DType type) {
-  SelftestCheck losses{.group = "training", .name = "ten losses", .type = str(type), .passed = true, .tolerance = type == DType::float32 ? 1e-4 : 2e-2,
+  SelftestCheck losses{.group = "training",
+                       .name = "ten losses",
+                       .type = str(type),
+                       .passed = true,
+                       .tolerance = type == DType::float32 ? 1e-4 : 2e-2,
                        .note = "MobileNetV2, top 30 %, 64x64, batch 4, against float32 on the CPU"};
   try {
     const std::vector<double> got = ten_losses(test.memory, type), want = ten_losses(open_device({DeviceKind::cpu}), DType::float32);
@@ -163,7 +175,11 @@ void selftest_training(const Selftest& test, DType type) {
     losses.passed = false, losses.note = e.what();
   }
   test.report(losses);
-  SelftestCheck scale{.group = "training", .name = "loss scale", .type = str(type), .passed = true, .note = "two of six steps overflow: skipped, weights and step count unchanged"};
+  SelftestCheck scale{.group = "training",
+                      .name = "loss scale",
+                      .type = str(type),
+                      .passed = true,
+                      .note = "two of six steps overflow: skipped, weights and step count unchanged"};
   try {
     const std::string fault = overflow(test.memory, type);
     if (!fault.empty()) scale.passed = false, scale.note = fault;

@@ -7,7 +7,9 @@
 namespace ptrain::cli {
 namespace {
 
-double rounding_of(DType t) { return t == DType::float16 ? 0x1p-11 : t == DType::bfloat16 ? 0x1p-8 : t == DType::float64 ? 0x1p-53 : 0x1p-24; }
+double rounding_of(DType t) {
+  return t == DType::float16 ? 0x1p-11 : t == DType::bfloat16 ? 0x1p-8 : t == DType::float64 ? 0x1p-53 : 0x1p-24;
+}
 
 // The arguments of a case on one device.
 class Run {
@@ -109,7 +111,11 @@ std::vector<SelftestSpeed> selftest_speed(const Selftest& test, DType type) {
   const int64_t batch = test.memory->backend().is_host() ? 4 : 32;
   for (const OpCase& c : op_cases(type, true, batch)) {
     const double t = time_of(c, test.memory);
-    SelftestSpeed s{.name = c.name, .type = str(type), .microseconds = t * 1e6, .gigabytes_per_s = double(bytes_of(c)) / t / 1e9, .gigaflops = 2 * double(c.macs) / t / 1e9};
+    SelftestSpeed s{.name = c.name,
+                    .type = str(type),
+                    .microseconds = t * 1e6,
+                    .gigabytes_per_s = double(bytes_of(c)) / t / 1e9,
+                    .gigaflops = 2 * double(c.macs) / t / 1e9};
     most_bytes = std::max(most_bytes, s.gigabytes_per_s);
     most_flops = std::max(most_flops, s.gigaflops);
     all.push_back(s);

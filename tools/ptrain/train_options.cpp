@@ -37,7 +37,8 @@ void bind_training(Command& c, TrainOptions& o) {
   c.option("--freeze-until", o.freeze_until, "instead: unfreeze this Keras layer and all after it");
   c.option("--lr", o.lr, "learning rate of the head");
   c.option("--fine-tune-lr", o.fine_tune_lr, "learning rate of the fine-tuning");
-  c.option("--batch", o.batch, "images in a step; auto: 32, or what fits into memory")->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", kAutomatic}}));
+  c.option("--batch", o.batch, "images in a step; auto: 32, or what fits into memory")
+      ->transform(CLI::Transformer(std::map<std::string, int64_t>{{"auto", kAutomatic}}));
   c.option("--augment", o.augment, "none, light, strong");
   c.option("--fine-tune-augment", o.fine_tune_augment, "the same for the fine-tuning (as --augment unless given)");
   c.option("--class-weights", o.class_weights, "auto (n / (classes · n_c)), none, or a number for each class: a,b");
@@ -61,13 +62,15 @@ void bind_training(Command& c, TrainOptions& o) {
   c.option("--plateau-factor", o.schedule.plateau_factor, "of plateau");
   c.option("--plateau-patience", o.schedule.plateau_patience, "of plateau");
   c.option("--image-size", o.image_size, "height and width of the net's input (0: its own, 224 or 299)");
-  c.option("--precision", o.precision, "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32), auto: the fastest here, measured");
+  c.option("--precision", o.precision,
+           "fp32, bf16, fp16 (of the base; weights, head and loss stay in fp32), auto: the fastest here, measured");
   c.option("--device", o.device, kDeviceHelp);
   c.option("--conv", o.conv, kConvHelp);
   c.option("--threads", o.threads, "threads on the CPU (0: all processors)");
   c.option("--seed", o.seed, "of all random numbers");
   c.option("--operating-point", o.operating_point, "what chooses the threshold on validation: youden, sens=S, spec=S, or a probability");
-  c.flag("--override-lock", o.override_lock, "go on although the test part leaks into the others: what leaks is left out, and it is recorded");
+  c.flag("--override-lock", o.override_lock,
+         "go on although the test part leaks into the others: what leaks is left out, and it is recorded");
   c.flag("--json", o.json, "write the result as JSON to stdout");
   c.flag("--quiet", o.quiet, "no progress");
 }
@@ -115,11 +118,15 @@ DType compute_type(const std::string& precision, const Memory& memory) {
   if (memory.backend().supports(compute)) return compute;
   const DeviceKind kind = memory.device().kind;
   if (kind == DeviceKind::cuda || kind == DeviceKind::cuda_sim)
-    fail(ErrorKind::device, "--precision ", precision, ": ", memory.backend().name(), " does not compute in ", str(compute), ", which needs compute capability 8.0\n  use --precision fp16");
-  fail(ErrorKind::usage, "--precision ", precision, ": ", memory.backend().name(), " does not compute in ", str(compute), "\n  the CPU's mixed precision is --precision bf16; fp16 runs on cuda, cuda-sim and reference");
+    fail(ErrorKind::device, "--precision ", precision, ": ", memory.backend().name(), " does not compute in ", str(compute),
+         ", which needs compute capability 8.0\n  use --precision fp16");
+  fail(ErrorKind::usage, "--precision ", precision, ": ", memory.backend().name(), " does not compute in ", str(compute),
+       "\n  the CPU's mixed precision is --precision bf16; fp16 runs on cuda, cuda-sim and reference");
 }
 
-std::shared_ptr<Backend> resizer_for(const Memory& memory) { return memory.backend().is_host() ? memory.shared_backend() : make_cpu_backend(); }
+std::shared_ptr<Backend> resizer_for(const Memory& memory) {
+  return memory.backend().is_host() ? memory.shared_backend() : make_cpu_backend();
+}
 
 int workers_for(const Memory& memory, int threads) { return memory.backend().is_host() ? threads : 1; }
 
@@ -174,16 +181,23 @@ size_t fine_tune_cut(const TrainOptions& o, const Model& model) {
     names.push_back(layer.spec.name);
   }
   const std::string near = nearest(o.freeze_until, names);
-  fail(ErrorKind::usage, "--freeze-until ", o.freeze_until, ": ", model.net().name, " has no such layer", near.empty() ? "" : "; did you mean " + near + "?",
-       "\n  ptrain nets --net ", model.net().name, " --layers lists them");
+  fail(ErrorKind::usage, "--freeze-until ", o.freeze_until, ": ", model.net().name, " has no such layer",
+       near.empty() ? "" : "; did you mean " + near + "?", "\n  ptrain nets --net ", model.net().name, " --layers lists them");
 }
 
 }  // namespace
 
 FitOptions fit_options(const TrainOptions& o, const Model& model) {
   FitOptions f;
-  f.stages.push_back({.name = "frozen", .epochs = o.epochs, .cut = model.base_layers().size(), .learning_rate = o.lr, .augment = augment_preset(o.augment)});
-  f.stages.push_back({.name = "fine-tune", .epochs = o.fine_tune_epochs, .cut = fine_tune_cut(o, model), .learning_rate = o.fine_tune_lr,
+  f.stages.push_back({.name = "frozen",
+                      .epochs = o.epochs,
+                      .cut = model.base_layers().size(),
+                      .learning_rate = o.lr,
+                      .augment = augment_preset(o.augment)});
+  f.stages.push_back({.name = "fine-tune",
+                      .epochs = o.fine_tune_epochs,
+                      .cut = fine_tune_cut(o, model),
+                      .learning_rate = o.fine_tune_lr,
                       .augment = augment_preset(o.fine_tune_augment.empty() ? o.augment : o.fine_tune_augment)});
   f.batch = o.batch;
   f.seed = o.seed;

@@ -45,7 +45,7 @@ struct TrainOptions {
   ScheduleOptions schedule;
   int64_t image_size = 0;  // 0: the net's own
   std::string precision = "fp32", device = "auto", conv = "auto";
-  int64_t threads = 0;     // 0: all processors
+  int64_t threads = 0;  // 0: all processors
   uint64_t seed = 0;
   std::string operating_point = "youden";
   bool override_lock = false;
@@ -61,8 +61,9 @@ inline constexpr const char* kDeviceHelp = "auto (a GPU when there is one), cpu,
 // Error{usage} for names that are not known, Error{device} for a device that is not there.
 std::shared_ptr<Memory> chosen_device(const std::string& device, const std::string& conv);
 void choose_convolutions(Backend& backend, const std::string& conv);  // the second half of it, for a backend that was made otherwise
-inline constexpr const char* kConvHelp = "3x3 convolutions on the CPU: auto (Winograd by a fixed table of costs), direct, winograd, autotune (both are measured)";
-int choose_threads(int64_t asked);                  // 0: the processors that this process may use
+inline constexpr const char* kConvHelp =
+    "3x3 convolutions on the CPU: auto (Winograd by a fixed table of costs), direct, winograd, autotune (both are measured)";
+int choose_threads(int64_t asked);                 // 0: the processors that this process may use
 DType compute_type(const std::string& precision);  // fp32, bf16, fp16; Error{usage} for all others
 // The same for a device: Error{usage} for fp16 on a CPU, Error{device} for bf16 on a GPU that is too old.
 DType compute_type(const std::string& precision, const Memory& memory);
@@ -71,7 +72,7 @@ int workers_for(const Memory& memory, int threads);          // one stream on a 
 PatientRule patient_rule(const DataOptions&);
 CacheOptions cache_options(const DataOptions&, int64_t h, int64_t w, int threads);
 OptimizerRule optimizer_rule(const TrainOptions&);
-int positive_class(const std::string& name, const std::vector<std::string>& classes);  // "": the last
+int positive_class(const std::string& name, const std::vector<std::string>& classes);                          // "": the last
 int class_named(const std::string& option, const std::string& name, const std::vector<std::string>& classes);  // Error{usage} lists them
 FitOptions fit_options(const TrainOptions&, const Model& model);
 std::string version();

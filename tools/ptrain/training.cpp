@@ -43,7 +43,8 @@ void same_settings(const std::string& before, const std::string& now) {
   const auto old = settings(before);
   for (const auto& [key, value] : settings(now))
     if (const auto it = old.find(key); it != old.end() && it->second != value && !may_differ(key))
-      fail(ErrorKind::usage, "resuming: --", key, " was ", it->second, " when the run began and is ", value, " now\n  leave it out: --resume takes the options of the run");
+      fail(ErrorKind::usage, "resuming: --", key, " was ", it->second, " when the run began and is ", value,
+           " now\n  leave it out: --resume takes the options of the run");
 }
 
 int64_t image_side(const TrainOptions& o, const std::string& net) { return o.image_size > 0 ? o.image_size : find_net(net).input_size; }
@@ -51,7 +52,8 @@ int64_t image_side(const TrainOptions& o, const std::string& net) { return o.ima
 ModelSpec model_spec(const TrainOptions& o, const std::string& net, const Manifest& manifest) {
   ModelSpec s{.net = find_net(net).name, .classes = manifest.classes};
   s.height = s.width = image_side(o, net);
-  if (o.dense.size() != o.dropout.size()) fail(ErrorKind::usage, "--dense has ", o.dense.size(), " layers, --dropout ", o.dropout.size(), " rates: as many are needed");
+  if (o.dense.size() != o.dropout.size())
+    fail(ErrorKind::usage, "--dense has ", o.dense.size(), " layers, --dropout ", o.dropout.size(), " rates: as many are needed");
   for (const int64_t units : o.dense)
     if (units < 1 || units > 1 << 16) fail(ErrorKind::usage, "--dense: ", units, " units are not possible");
   for (const double rate : o.dropout)
@@ -63,7 +65,8 @@ ModelSpec model_spec(const TrainOptions& o, const std::string& net, const Manife
 }
 
 Split make_split(const TrainOptions& o, Manifest& manifest) {
-  const Split split = o.split.empty() ? split_by_patient(manifest, {.val_fraction = o.val_fraction, .seed = o.seed}) : read_split(o.split, manifest);
+  const Split split =
+      o.split.empty() ? split_by_patient(manifest, {.val_fraction = o.val_fraction, .seed = o.seed}) : read_split(o.split, manifest);
   return o.split.empty() || o.fraction < 1 ? take_fraction(manifest, split, o.fraction, o.seed) : split;
 }
 
@@ -102,15 +105,18 @@ std::vector<std::string> keep_test_apart(Manifest& manifest, Split& split, bool 
     const Entry& entry = manifest.entries[size_t(seen[i])];
     if (const auto it = test_file.find(seen_hashes[i]); it != test_file.end())
       leaks.push_back(entry.path + " has the same bytes as " + manifest.entries[size_t(it->second)].path);
-    else if (patients.contains(entry.patient)) leaks.push_back(entry.path + " is of patient " + entry.patient + ", whom the test part has too");
+    else if (patients.contains(entry.patient))
+      leaks.push_back(entry.path + " is of patient " + entry.patient + ", whom the test part has too");
     else continue;
     leaking.push_back(seen[i]);
   }
   if (leaks.empty()) return leaks;
-  const std::string what = fmt::format("{} images for training and validation are in the test part as well, or of its patients", leaks.size());
+  const std::string what =
+      fmt::format("{} images for training and validation are in the test part as well, or of its patients", leaks.size());
   if (!override_lock)
     fail(ErrorKind::leak, "preparing ", manifest.root.string(), ": ", what, listing(leaks),
-         "\n  a model that has seen the test part cannot be tested on it: move them out of the folder, or give --override-lock, which leaves them out of the training and records it");
+         "\n  a model that has seen the test part cannot be tested on it: move them out of the folder, or give --override-lock, which "
+         "leaves them out of the training and records it");
   say("WARNING: --override-lock: " + what + "; they are left out of training and validation" + listing(leaks));
   leave_out(manifest, split, leaking);
   return leaks;
@@ -126,7 +132,8 @@ std::vector<std::string> known_to_model(const std::filesystem::path& model, cons
   return known;
 }
 
-std::unique_ptr<ImageCache> fill_cache(const TrainOptions& o, int64_t side, const Manifest& manifest, const std::vector<int64_t>& images, const std::shared_ptr<Memory>& memory, int threads, const Say& say) {
+std::unique_ptr<ImageCache> fill_cache(const TrainOptions& o, int64_t side, const Manifest& manifest, const std::vector<int64_t>& images,
+                                       const std::shared_ptr<Memory>& memory, int threads, const Say& say) {
   const CacheOptions options = cache_options(o.data, side, side, threads);
   const CachePlan plan = plan_cache(manifest, images, options);
   say(str(plan));

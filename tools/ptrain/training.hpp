@@ -25,11 +25,12 @@ Split whole_split(const TrainOptions&, Manifest&, const std::filesystem::path& o
 // Returns what was found, a line each.
 std::vector<std::string> keep_test_apart(Manifest&, Split&, bool override_lock, int threads, const Say&);
 
-// Those of the images whose patient the split.csv beside the model has in train or val, a line each: the model has learnt from this patient or
-// was chosen by it. Nothing without that file.
+// Those of the images whose patient the split.csv beside the model has in train or val, a line each: the model has learnt from this patient
+// or was chosen by it. Nothing without that file.
 std::vector<std::string> known_to_model(const std::filesystem::path& model, const Manifest&, const std::vector<int64_t>& images);
 
-std::unique_ptr<ImageCache> fill_cache(const TrainOptions&, int64_t side, const Manifest&, const std::vector<int64_t>& images, const std::shared_ptr<Memory>&, int threads, const Say&);
+std::unique_ptr<ImageCache> fill_cache(const TrainOptions&, int64_t side, const Manifest&, const std::vector<int64_t>& images,
+                                       const std::shared_ptr<Memory>&, int threads, const Say&);
 // The readable images of a split. The cache must outlive the result.
 FitData fit_data(const Manifest&, const Split&, const ImageCache&);
 
@@ -38,7 +39,7 @@ std::string describe(const Manifest&, const std::vector<int64_t>& images);  // "
 std::string read_text(const std::filesystem::path&, const std::string& doing);  // a whole file; Error{data} when it cannot be read
 void write_text(const std::filesystem::path&, const std::string& text);         // a whole file, or none
 
-void reset_peak_memory();        // where the kernel lets us; else peaks are those of the whole process
+void reset_peak_memory();  // where the kernel lets us; else peaks are those of the whole process
 int64_t peak_memory_megabytes();
 
 }  // namespace ptrain::cli

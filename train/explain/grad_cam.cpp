@@ -39,10 +39,8 @@ GradCam::Result GradCam::operator()(Exec& exec, const Tensor& x, const ChooseCla
   Context c{model_.memory()->backend(), exec, model_.memory(), tape};
   Watcher watcher(tape, layer_);
   ScopeOptions options;
-  if (last_)
-    options.frozen = &packed_;
-  else
-    options.observer = &watcher;
+  if (last_) options.frozen = &packed_;
+  else options.observer = &watcher;
   Scope scope(c, model_.params, options);
   const Tensor features = model_.net().features(scope, x);
   if (last_) {

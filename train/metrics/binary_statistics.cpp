@@ -40,10 +40,21 @@ void BinaryStatistics::operator()(std::span<const uint32_t> times, std::span<dou
   }
   const Confusion c = confusion(times);
   const double n = double(c.n());
-  const std::array<double, kNames.size()> all{
-      accuracy(c), balanced_accuracy(c), sensitivity(c), specificity(c), precision(c), npv(c), f1(c), mcc(c), cohen_kappa(c),
-      ranking_.roc_auc(times), ranking_.average_precision(times),
-      brier.value() / n, loss.value() / n, positive.value(), confidence.value()};
+  const std::array<double, kNames.size()> all{accuracy(c),
+                                              balanced_accuracy(c),
+                                              sensitivity(c),
+                                              specificity(c),
+                                              precision(c),
+                                              npv(c),
+                                              f1(c),
+                                              mcc(c),
+                                              cohen_kappa(c),
+                                              ranking_.roc_auc(times),
+                                              ranking_.average_precision(times),
+                                              brier.value() / n,
+                                              loss.value() / n,
+                                              positive.value(),
+                                              confidence.value()};
   std::ranges::copy(all, values.begin());
 }
 

@@ -17,8 +17,8 @@ namespace ptrain::metrics {
 class BinaryStatistics {
  public:
   static constexpr std::array<std::string_view, 15> kNames{
-      "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "mcc", "cohen_kappa",
-      "auc", "average_precision", "brier", "log_loss", "ece_positive", "ece_confidence"};
+      "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision",    "npv",           "f1", "mcc", "cohen_kappa",
+      "auc",      "average_precision", "brier",       "log_loss",    "ece_positive", "ece_confidence"};
 
   // Scores are probabilities of class 1; positive when score ≥ threshold.
   BinaryStatistics(std::span<const int32_t> labels, std::span<const double> scores, double threshold);

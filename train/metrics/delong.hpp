@@ -13,8 +13,8 @@ namespace ptrain::metrics {
 //   for each negative; variance = var(V10)/n_pos + var(V01)/n_neg, with n − 1 divisors.
 // Images are taken to be independent: for several images a patient see bootstrap().
 struct DelongAuc {
-  double auc = kUndefined;                            // NaN when a class is absent
-  double variance = kUndefined, se = kUndefined;      // NaN when a class has fewer than two images
+  double auc = kUndefined;                        // NaN when a class is absent
+  double variance = kUndefined, se = kUndefined;  // NaN when a class has fewer than two images
   Interval wald;   // auc ± z·se, cut to [0, 1]: what pROC reports. Without width when the classes do not overlap, which proves nothing
   Interval logit;  // the same on the scale log(auc/(1 − auc)), never leaves (0, 1), better near 1. NaN when auc is 0 or 1 or se is 0
 };

@@ -124,9 +124,13 @@ void evaluate_multiclass(Evaluation& e, const Predictions& p, const Groups& grou
     const std::vector<double> scores = p.scores(c);
     ClassEvaluation one{p.classes[size_t(c)], e.matrix.labelled(c), e.matrix.one_vs_rest(c), {}};
     const Confusion& m = one.confusion;
-    const std::pair<const char*, double> values[] = {
-        {"sensitivity", sensitivity(m)}, {"specificity", specificity(m)}, {"precision", precision(m)}, {"npv", npv(m)}, {"f1", f1(m)},
-        {"auc", roc_auc(labels, scores)}, {"average_precision", average_precision(labels, scores)}};
+    const std::pair<const char*, double> values[] = {{"sensitivity", sensitivity(m)},
+                                                     {"specificity", specificity(m)},
+                                                     {"precision", precision(m)},
+                                                     {"npv", npv(m)},
+                                                     {"f1", f1(m)},
+                                                     {"auc", roc_auc(labels, scores)},
+                                                     {"average_precision", average_precision(labels, scores)}};
     for (const auto& [name, value] : values) one.metrics.push_back({name, value, {}, {}});
     put_wilson(one.metrics, m);
     named(one.metrics, "auc").ci95 = delong(labels, scores).wald;

@@ -41,8 +41,8 @@ struct ClassEvaluation {
 };
 
 struct EvaluationOptions {
-  double threshold = 0.5;          // two classes: positive when the probability of the positive class is at least this
-  int positive = -1;               // two classes: an index into classes; −1 is the last
+  double threshold = 0.5;  // two classes: positive when the probability of the positive class is at least this
+  int positive = -1;       // two classes: an index into classes; −1 is the last
   int bootstrap_replicates = 2000;
   uint64_t seed = 0;
 };
@@ -50,10 +50,10 @@ struct EvaluationOptions {
 struct Evaluation {
   int64_t n = 0;
   std::vector<std::string> classes;
-  int64_t patients = -1;        // −1 when they are not known
-  int64_t mixed_patients = 0;   // patients with images of several labels
-  EvaluationOptions options;    // as used: `positive` is an index, or −1 for more than two classes
-  ConfusionMatrix matrix{2};    // rows: labels, columns: predictions. Two classes: negative, positive; else the order of `classes`
+  int64_t patients = -1;       // −1 when they are not known
+  int64_t mixed_patients = 0;  // patients with images of several labels
+  EvaluationOptions options;   // as used: `positive` is an index, or −1 for more than two classes
+  ConfusionMatrix matrix{2};   // rows: labels, columns: predictions. Two classes: negative, positive; else the order of `classes`
 
   // Two classes: decisions at the threshold asked for and at 0.5, then auc average_precision brier log_loss ece_positive ece_confidence.
   // More: decisions by the most likely class (`chosen`, its threshold NaN), means over classes (multiclass.hpp), and per_class.

@@ -18,9 +18,7 @@ void put(Json& to, const std::vector<Metric>& metrics) {
   }
 }
 
-void put(Json& to, const Confusion& c) {
-  to["tn"] = c.tn, to["fp"] = c.fp, to["fn"] = c.fn, to["tp"] = c.tp;
-}
+void put(Json& to, const Confusion& c) { to["tn"] = c.tn, to["fp"] = c.fp, to["fn"] = c.fn, to["tp"] = c.tp; }
 
 Json matrix(const ConfusionMatrix& m) {
   Json rows = Json::array();

@@ -64,20 +64,24 @@ ConfusionMatrix confusion_matrix(std::span<const int32_t> labels, std::span<cons
 double accuracy(const ConfusionMatrix& m) { return m.n() == 0 ? kUndefined : double(m.correct()) / double(m.n()); }
 
 double balanced_accuracy(const ConfusionMatrix& m) {
-  return mean_over_classes(m, [&](int c) { return m.labelled(c) > 0; }, [](const Confusion& c) { return sensitivity(c); });
+  return mean_over_classes(
+      m, [&](int c) { return m.labelled(c) > 0; }, [](const Confusion& c) { return sensitivity(c); });
 }
 
 double macro_specificity(const ConfusionMatrix& m) {
-  return mean_over_classes(m, [&](int c) { return m.labelled(c) < m.n(); }, [](const Confusion& c) { return specificity(c); });
+  return mean_over_classes(
+      m, [&](int c) { return m.labelled(c) < m.n(); }, [](const Confusion& c) { return specificity(c); });
 }
 
 double macro_precision(const ConfusionMatrix& m) {
-  return mean_over_classes(m, [&](int c) { return m.labelled(c) + m.predicted(c) > 0; },
-                           [](const Confusion& c) { return c.tp + c.fp == 0 ? 0.0 : precision(c); });
+  return mean_over_classes(
+      m, [&](int c) { return m.labelled(c) + m.predicted(c) > 0; },
+      [](const Confusion& c) { return c.tp + c.fp == 0 ? 0.0 : precision(c); });
 }
 
 double macro_f1(const ConfusionMatrix& m) {
-  return mean_over_classes(m, [&](int c) { return m.labelled(c) + m.predicted(c) > 0; }, [](const Confusion& c) { return f1(c); });
+  return mean_over_classes(
+      m, [&](int c) { return m.labelled(c) + m.predicted(c) > 0; }, [](const Confusion& c) { return f1(c); });
 }
 
 double mcc(const ConfusionMatrix& m) {
@@ -141,9 +145,18 @@ void MulticlassStatistics::operator()(std::span<const uint32_t> times, std::span
   for (int c = 0; c < classes_; ++c) present += m.labelled(c) > 0;
   const double n = double(m.n()), ranked = rankings_.empty() ? kUndefined : double(rankings_.size());
   const double whole = present == present_ ? 0 : kUndefined;  // NaN makes means over classes NaN
-  const std::array<double, kNames.size()> all{
-      accuracy(m), balanced_accuracy(m) + whole, macro_specificity(m) + whole, macro_precision(m) + whole, macro_f1(m) + whole, mcc(m),
-      cohen_kappa(m), auc / ranked, ap / ranked, brier.value() / n, loss.value() / n, confidence.value()};
+  const std::array<double, kNames.size()> all{accuracy(m),
+                                              balanced_accuracy(m) + whole,
+                                              macro_specificity(m) + whole,
+                                              macro_precision(m) + whole,
+                                              macro_f1(m) + whole,
+                                              mcc(m),
+                                              cohen_kappa(m),
+                                              auc / ranked,
+                                              ap / ranked,
+                                              brier.value() / n,
+                                              loss.value() / n,
+                                              confidence.value()};
   std::ranges::copy(all, values.begin());
 }
 

@@ -22,8 +22,8 @@ class ConfusionMatrix {
   int classes() const { return classes_; }
   int64_t n() const;
   int64_t correct() const;
-  int64_t labelled(int c) const;               // sum of a row
-  int64_t predicted(int c) const;              // sum of a column
+  int64_t labelled(int c) const;              // sum of a row
+  int64_t predicted(int c) const;             // sum of a column
   Confusion one_vs_rest(int positive) const;  // this class against all others
 
  private:
@@ -47,9 +47,9 @@ double cohen_kappa(const ConfusionMatrix& m);  // NaN when the labels are of one
 // Σ_k (p_k − [label = k])² per image. In a bootstrap replicate that misses one of those classes the means are NaN.
 class MulticlassStatistics {
  public:
-  static constexpr std::array<std::string_view, 12> kNames{
-      "accuracy", "balanced_accuracy", "specificity", "precision", "f1", "mcc", "cohen_kappa",
-      "auc", "average_precision", "brier", "log_loss", "ece_confidence"};
+  static constexpr std::array<std::string_view, 12> kNames{"accuracy", "balanced_accuracy", "specificity", "precision",         "f1",
+                                                           "mcc",      "cohen_kappa",       "auc",         "average_precision", "brier",
+                                                           "log_loss", "ece_confidence"};
   explicit MulticlassStatistics(const Predictions& predictions);  // checked
   void operator()(std::span<const uint32_t> times, std::span<double> values) const;
 

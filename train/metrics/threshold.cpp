@@ -27,7 +27,7 @@ ChosenThreshold choice(const std::vector<ThresholdCounts>& counts, int64_t at) {
   const bool lowest = at + 1 == int64_t(counts.size());
   const double below = lowest ? 0 : counts[size_t(at + 1)].score;
   const int64_t fp = at < 0 ? 0 : counts[size_t(at)].fp, tp = at < 0 ? 0 : counts[size_t(at)].tp;
-  double threshold = below + (std::min(above, 1.0) - below) / 2;  // above the highest score: half way to 1
+  double threshold = below + (std::min(above, 1.0) - below) / 2;              // above the highest score: half way to 1
   if (threshold <= below && !lowest) threshold = std::nextafter(below, 2.0);  // the two are neighbouring numbers, or both are 1
   return {threshold, above, {.tn = all.fp - fp, .fp = fp, .fn = all.tp - tp, .tp = tp}};
 }

@@ -83,9 +83,11 @@ Band band(std::span<const int32_t> labels, std::span<const double> scores, std::
   std::vector<double> n(kPlaces), unused(kPlaces);
   read(sorted.counts(once), {out.y, n});
   const metrics::Groups groups = patients.empty() ? metrics::each_alone(labels.size()) : metrics::group_by(patients);
-  const auto results =
-      metrics::bootstrap(groups, kPlaces, [&](std::span<const uint32_t> times, std::span<double> y) { read(sorted.counts(times), {y, unused}); },
-                         {.replicates = replicates, .seed = seed});
+  const auto results = metrics::bootstrap(groups, kPlaces,
+                                          [&](std::span<const uint32_t> times, std::span<double> y) {
+                                            read(sorted.counts(times), {y, unused});
+                                          },
+                                          {.replicates = replicates, .seed = seed});
   for (size_t i = 0; i < kPlaces; ++i) {
     const int64_t images = std::isnan(out.y[i]) ? 0 : std::llround(n[i]);
     const double successes = out.y[i] * double(images);  // not whole between two points of the ROC curve

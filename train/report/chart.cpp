@@ -152,8 +152,7 @@ std::string Chart::legend() const {
   std::string out = "<div class=\"legend\">";
   for (const Entry& e : entries_) {
     out += "<span><svg viewBox=\"0 0 26 12\" aria-hidden=\"true\">";
-    if (e.shape >= 0)
-      out += shape_at(13, 6, e.shape, e.look.colour);
+    if (e.shape >= 0) out += shape_at(13, 6, e.shape, e.look.colour);
     else
       out += fmt::format("<path class=\"l{}{}\" stroke-width=\"{}\" d=\"M1 6H25\"/>", e.look.colour, e.look.dashed ? " dash" : "",
                          e.look.width);

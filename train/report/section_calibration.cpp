@@ -75,17 +75,20 @@ std::string calibration_section(Page& page) {
     row("log loss", "/calibration/nll_before", "/calibration/nll_after");
     row("calibration error (ECE)", "/calibration/ece_before", "/calibration/ece_after");
     const double temperature = real(all, "/calibration/temperature");
-    if (temperature == 1 && t.rows.empty())
-      out += absent("The probabilities are those of the net: no temperature was fitted.");
+    if (temperature == 1 && t.rows.empty()) out += absent("The probabilities are those of the net: no temperature was fitted.");
     else
       out += "<p>Scores are divided by the temperature " + number(all, "/calibration/temperature") +
              " (above 1: the net was too sure of itself). It was fitted on the validation part.</p>\n" + (t.rows.empty() ? "" : t.html());
     if (const Json& shift = at(all, "/calibration/prior_shift"); shift.is_object()) {
       std::vector<std::string> shares;
-      for (const auto& [c, v] : at(shift, "/priors").items()) shares.push_back(escape(c) + " " + fixed(v.is_number() ? v.get<double>() : std::nan(""), 3));
-      out += fmt::format("<p>Class shares of the test images, as EM estimates them from the probabilities alone, without labels: {} (p {} that they are those the training saw, class weights included). They are shown and not "
-                         "applied: an estimate far from the shares in “The data” means that these films are of another kind, which no change of shares mends.</p>\n",
-                         fmt::join(shares, ", "), real(shift, "/p") < 0.001 ? "&lt; 0.001" : "= " + number(all, "/calibration/prior_shift/p"));
+      for (const auto& [c, v] : at(shift, "/priors").items())
+        shares.push_back(escape(c) + " " + fixed(v.is_number() ? v.get<double>() : std::nan(""), 3));
+      out += fmt::format(
+          "<p>Class shares of the test images, as EM estimates them from the probabilities alone, without labels: {} (p {} that they are "
+          "those the training saw, class weights included). They are shown and not "
+          "applied: an estimate far from the shares in “The data” means that these films are of another kind, which no change of shares "
+          "mends.</p>\n",
+          fmt::join(shares, ", "), real(shift, "/p") < 0.001 ? "&lt; 0.001" : "= " + number(all, "/calibration/prior_shift/p"));
     }
   }
   std::string figures;

@@ -15,10 +15,11 @@ std::string p_value(double p) { return !std::isfinite(p) ? "–" : p < 0.001 ? "
 
 std::string weights_of(const Json& net) {
   const std::string kind = text(net, "/kind");
-  return kind == "pretrained" ? "<code>" + escape(std::filesystem::path(text(net, "/weights")).filename().string()) + "</code>, ImageNet or other trained weights"
-         : kind == "formula"  ? "a formula, <b>not trained</b>"
-         : kind == "none"     ? "random, <b>not trained</b>"
-                              : escape(kind);
+  return kind == "pretrained" ? "<code>" + escape(std::filesystem::path(text(net, "/weights")).filename().string()) +
+                                    "</code>, ImageNet or other trained weights"
+         : kind == "formula" ? "a formula, <b>not trained</b>"
+         : kind == "none"    ? "random, <b>not trained</b>"
+                             : escape(kind);
 }
 
 // Nets that could not be compared, with what gets their weights.
@@ -153,7 +154,10 @@ std::string comparison_section(Page& page) {
   out += "<h3>What they cost</h3>\n" + cost_table(run, nets) + pairs(page);
   if (const std::string net = text(run.all, "/choice/net"); !net.empty()) {
     const std::string why = text(run.all, "/choice/why");
-    out += "<h3>The choice</h3>\n<p>" + (why.starts_with(net) ? "<b>" + escape(net) + "</b>" + escape(why.substr(net.size())) : "<b>" + escape(net) + "</b>: " + escape(why)) + "</p>\n";
+    out += "<h3>The choice</h3>\n<p>" +
+           (why.starts_with(net) ? "<b>" + escape(net) + "</b>" + escape(why.substr(net.size()))
+                                 : "<b>" + escape(net) + "</b>: " + escape(why)) +
+           "</p>\n";
     std::string tied;
     for (const Json& one : at(run.all, "/choice/tied"))
       if (one.is_string() && one != Json(net)) tied += (tied.empty() ? "" : ", ") + escape(one.get<std::string>());

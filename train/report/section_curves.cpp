@@ -49,10 +49,8 @@ std::vector<Point> precision_points(std::span<const int32_t> labels, std::span<c
   const metrics::PrecisionRecallCurve pr = metrics::precision_recall_curve(labels, scores);
   std::vector<Point> points;
   for (size_t i = pr.thresholds.size(); i-- > 0;) {
-    if (!points.empty())
-      points.push_back({points.back().x, pr.precision[i]});
-    else
-      points.push_back({0, pr.precision[i]});
+    if (!points.empty()) points.push_back({points.back().x, pr.precision[i]});
+    else points.push_back({0, pr.precision[i]});
     points.push_back({pr.recall[i], pr.precision[i]});
   }
   return points;

@@ -58,14 +58,11 @@ std::string findings(const Json& items, const std::string& caption, const std::v
     for (const std::string& key : keys) {
       const Json& v = at(item, "/" + key);
       std::string shown;
-      if (v.is_string())
-        shown = v.get<std::string>();
-      else if (v.is_boolean())
-        shown = v.get<bool>() ? "yes" : "no";
+      if (v.is_string()) shown = v.get<std::string>();
+      else if (v.is_boolean()) shown = v.get<bool>() ? "yes" : "no";
       else if (v.is_array())
         for (const Json& one : v) shown += (shown.empty() ? "" : ", ") + (one.is_string() ? one.get<std::string>() : one.dump());
-      else if (!v.is_null())
-        shown = v.dump();
+      else if (!v.is_null()) shown = v.dump();
       row.push_back(escape(shown));
     }
     t.rows.push_back(std::move(row));

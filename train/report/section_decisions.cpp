@@ -84,24 +84,30 @@ std::string metrics_table(const Run& run) {
     if (at(run.all, base + "/per_patient").is_object()) columns.push_back({std::string(name) + ", per patient", base + "/per_patient"});
   }
   if (columns.empty()) return "";
-  Table t{.titles = {"metric"}, .rows = {}, .caption = run.binary() ? "All metrics with their 95 % intervals. A patient counts with the mean probability of the images, at the chosen threshold."
-                                               : "All metrics with their 95 % intervals. A patient counts with the mean probabilities of the images."};
+  Table t{
+      .titles = {"metric"},
+      .rows = {},
+      .caption =
+          run.binary()
+              ? "All metrics with their 95 % intervals. A patient counts with the mean probability of the images, at the chosen threshold."
+              : "All metrics with their 95 % intervals. A patient counts with the mean probabilities of the images."};
   for (const Column& c : columns) t.titles.push_back(c.title);
-  for (const auto& [key, name] : std::vector<std::pair<std::string, std::string>>{{"accuracy", "accuracy"},
-                                                                                  {"balanced_accuracy", "balanced accuracy"},
-                                                                                  {"auc", "AUC"},
-                                                                                  {"average_precision", "average precision"},
-                                                                                  {"sensitivity", "sensitivity"},
-                                                                                  {"specificity", "specificity"},
-                                                                                  {"precision", "PPV (precision)"},
-                                                                                  {"npv", "NPV"},
-                                                                                  {"f1", "F1"},
-                                                                                  {"mcc", "MCC"},
-                                                                                  {"cohen_kappa", "Cohen’s κ"},
-                                                                                  {"brier", "Brier score"},
-                                                                                  {"log_loss", "log loss"},
-                                                                                  {"ece_positive", "calibration error (ECE)"},
-                                                                                  {"ece_confidence", "calibration error of the decision"}}) {
+  for (const auto& [key, name] :
+       std::vector<std::pair<std::string, std::string>>{{"accuracy", "accuracy"},
+                                                        {"balanced_accuracy", "balanced accuracy"},
+                                                        {"auc", "AUC"},
+                                                        {"average_precision", "average precision"},
+                                                        {"sensitivity", "sensitivity"},
+                                                        {"specificity", "specificity"},
+                                                        {"precision", "PPV (precision)"},
+                                                        {"npv", "NPV"},
+                                                        {"f1", "F1"},
+                                                        {"mcc", "MCC"},
+                                                        {"cohen_kappa", "Cohen’s κ"},
+                                                        {"brier", "Brier score"},
+                                                        {"log_loss", "log loss"},
+                                                        {"ece_positive", "calibration error (ECE)"},
+                                                        {"ece_confidence", "calibration error of the decision"}}) {
     std::vector<std::string> row{name};
     bool any = false;
     for (const Column& c : columns) {
@@ -122,7 +128,8 @@ std::string per_class(const Run& run, const std::string& part) {
   for (size_t i = 0; i < list.size(); ++i) {
     const std::string base = fmt::format("/{}/per_class/{}", part, i);
     std::vector<std::string> row{escape(text(run.all, base + "/class")), number(run.all, base + "/n")};
-    for (const char* metric : {"/auc", "/average_precision", "/sensitivity", "/specificity", "/precision", "/npv", "/f1"}) row.push_back(with_interval(run.all, base + metric));
+    for (const char* metric : {"/auc", "/average_precision", "/sensitivity", "/specificity", "/precision", "/npv", "/f1"})
+      row.push_back(with_interval(run.all, base + metric));
     t.rows.push_back(std::move(row));
   }
   return t.html();

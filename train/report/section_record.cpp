@@ -20,7 +20,8 @@ std::string ledger_section(Page& page) {
   if (!ledger.is_array() || ledger.empty()) return out + absent("The ledger beside the model is empty: no evaluation of it was recorded.");
   const auto uses = std::count_if(ledger.begin(), ledger.end(), [](const Json& line) { return text(line, "/part") == "test"; });
   out += fmt::format(
-      "<p>Every evaluation of the model is a line beside it (<code>best.ledger.jsonl</code>). There {} <b>{}</b>; with a test part: <b>{}</b>. A result is worth most "
+      "<p>Every evaluation of the model is a line beside it (<code>best.ledger.jsonl</code>). There {} <b>{}</b>; with a test part: "
+      "<b>{}</b>. A result is worth most "
       "the first time: with every further look at the test part, choices can creep in.</p>\n",
       ledger.size() == 1 ? "is" : "are", ledger.size(), uses);
   Table t{.titles = {"time", "part", "images", "AUC", "accuracy", "model", "data", "remarks"}, .rows = {}, .text_columns = 2};
@@ -34,7 +35,8 @@ std::string ledger_section(Page& page) {
     if (line.is_object())
       for (const auto& [key, v] : line.items())
         if (key.find("override") != std::string::npos && v != Json(false)) remarks += "<b>the lock was overridden</b> ";
-    if (const std::string known = number(all, base + "/known_to_model"); known != "–") remarks += "<b>the model knew patients of " + known + " images</b> ";
+    if (const std::string known = number(all, base + "/known_to_model"); known != "–")
+      remarks += "<b>the model knew patients of " + known + " images</b> ";
     if (at(line, "/prior_shift").is_object()) remarks += "for other class shares ";
     t.rows.push_back({escape(text(line, "/time")), escape(text(line, "/part")), number(all, base + "/n"), number(all, base + "/auc"),
                       number(all, base + "/accuracy"), hash("/model_sha256"), hash("/data_hash"), remarks});

@@ -87,8 +87,7 @@ std::string summary_section(Page& page) {
         "<b>The test part is not independent of the training part</b>, so results on it are too good. See <a href=\"#data\">the data</a>.");
   const std::string test = tiles(run, "/test", "test"), validation = tiles(run, "/validation", "validation");
   out += test + validation;
-  if (test.empty())
-    out += absent(no_test(run) + " The numbers above come from the images on which the model was chosen, and flatter it.");
+  if (test.empty()) out += absent(no_test(run) + " The numbers above come from the images on which the model was chosen, and flatter it.");
   else
     out +=
         "<p class=\"note\">Trust the test row. The validation row comes from the images on which epoch, net and threshold were chosen, and "

@@ -120,12 +120,18 @@ std::string training_section(Page& page) {
   if (at(fine, "/rail").is_object()) {
     const auto verdict = [&](const char* key) { return at(fine, key) == Json(true) ? "holds" : "<b>does not hold</b>"; };
     Table rail{.titles = {"safety rail", "before", "after", "difference", "standard error", "verdict"}, .rows = {}};
-    rail.rows.push_back({"AUC is not lower", number(run.all, "/fine_tune/rail/auc_before", 4), number(run.all, "/fine_tune/rail/auc_after", 4), "", "", verdict("/rail/auc_holds")});
-    rail.rows.push_back({"log loss is not higher by more than a standard error", number(run.all, "/fine_tune/rail/log_loss_before", 4), number(run.all, "/fine_tune/rail/log_loss_after", 4),
-                         number(run.all, "/fine_tune/rail/log_loss_difference", 4), number(run.all, "/fine_tune/rail/log_loss_standard_error", 4), verdict("/rail/log_loss_holds")});
-    out += rail.html() + "<p class=\"note\">Both must hold for fine-tuning to be kept. Log losses on validation, each model at its own temperature; the standard error is that of the paired difference, by patient.</p>\n";
+    rail.rows.push_back({"AUC is not lower", number(run.all, "/fine_tune/rail/auc_before", 4),
+                         number(run.all, "/fine_tune/rail/auc_after", 4), "", "", verdict("/rail/auc_holds")});
+    rail.rows.push_back({"log loss is not higher by more than a standard error", number(run.all, "/fine_tune/rail/log_loss_before", 4),
+                         number(run.all, "/fine_tune/rail/log_loss_after", 4), number(run.all, "/fine_tune/rail/log_loss_difference", 4),
+                         number(run.all, "/fine_tune/rail/log_loss_standard_error", 4), verdict("/rail/log_loss_holds")});
+    out += rail.html() +
+           "<p class=\"note\">Both must hold for fine-tuning to be kept. Log losses on validation, each model at its own temperature; the "
+           "standard error is that of the paired difference, by patient.</p>\n";
   }
-  if (at(fine, "/kept").is_boolean()) return out + (at(fine, "/kept") == Json(true) ? "<p><b>Fine-tuning was kept.</b></p>\n" : "<p><b>Fine-tuning was not kept:</b> the model before it is the result.</p>\n");
+  if (at(fine, "/kept").is_boolean())
+    return out + (at(fine, "/kept") == Json(true) ? "<p><b>Fine-tuning was kept.</b></p>\n"
+                                                  : "<p><b>Fine-tuning was not kept:</b> the model before it is the result.</p>\n");
   if (const std::string why = text(fine, "/why"); !why.empty()) out += "<p>" + escape(why) + "</p>\n";
   return out;
 }

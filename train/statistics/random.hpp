@@ -12,7 +12,9 @@ namespace ptrain::statistics {
 class RandomStream {
  public:
   RandomStream(uint64_t seed, Purpose purpose, uint32_t stream, uint32_t replicate)
-      : seed_(seed), first_(uint32_t(purpose) << 24 | (stream & 0xffffffu)), replicate_(replicate) {}
+      : seed_(seed),
+        first_(uint32_t(purpose) << 24 | (stream & 0xffffffu)),
+        replicate_(replicate) {}
 
   uint64_t bits() {
     if (used_ == 0) block_ = philox(seed_, {{first_, replicate_, uint32_t(count_), uint32_t(count_ >> 32)}}), ++count_;

@@ -68,7 +68,8 @@ ExportCase make_export_case(const NetInfo& net, ExportKind kind, const std::file
   Scope scope(context, params);
   const Tensor y = function(scope, Tensor::from(x, {n, h, w, 3}, DType::float32, memory));
   c.shape.assign(y.shape().begin(), y.shape().end());
-  c.want = kind == ExportKind::base ? y.to_floats() : softmax(y.to_floats(), y.shape()[1], kind == ExportKind::classifier ? temperature : 1);
+  c.want =
+      kind == ExportKind::base ? y.to_floats() : softmax(y.to_floats(), y.shape()[1], kind == ExportKind::classifier ? temperature : 1);
   return c;
 }
 

@@ -19,7 +19,8 @@ class MiniHdf5 {
     std::vector<uint64_t> shape;
     std::span<const char> bytes;  // float32, little-endian
   };
-  std::optional<uint64_t> find(const std::string& path) const;  // "Conv1/Conv1/kernel": the address of its header, when there is such a path
+  std::optional<uint64_t> find(
+      const std::string& path) const;  // "Conv1/Conv1/kernel": the address of its header, when there is such a path
   Array array(uint64_t header) const;
 
   // Where the numbers of all datasets lie, [begin, end); the rest of the file is metadata.

@@ -11,7 +11,9 @@
 
 namespace ptrain::test {
 
-WebServer::WebServer(const std::map<std::string, std::string>& files) : files_(files), socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+WebServer::WebServer(const std::map<std::string, std::string>& files)
+    : files_(files),
+      socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET, address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;

@@ -14,7 +14,7 @@ void write_weights_h5(const std::filesystem::path& path, const convert::NetLayou
 // A zip file of stored members.
 struct ZipMember {
   std::string name, data;
-  uint32_t claimed_size = 0;  // 0: the true one
+  uint32_t claimed_size = 0;       // 0: the true one
   uint16_t method = 0, flags = 0;  // 8: `data` is a deflate stream already
   uint32_t crc = 0;                // 0: the true one, of stored members
 };
