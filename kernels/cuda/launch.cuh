@@ -34,7 +34,10 @@ void launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes, cu
   constexpr size_t kWithoutAsking = 48 << 10;
   if (shared_bytes > kWithoutAsking)
     GPU_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(shared_bytes)));
-  kernel<<<grid, block, shared_bytes, stream> > >(static_cast<P>(args)...);
+  // The formatter would take >>> apart.
+  // clang-format off
+  kernel<<<grid, block, shared_bytes, stream>>>(static_cast<P>(args)...);
+  // clang-format on
 }
 
 }  // namespace ptrain::cuda
