@@ -2,41 +2,32 @@
 
 namespace ptrain {
 
+namespace {
+
+// What a window does to an image, for convolutions of both kinds.
+template <class S>
+S shape_of(const char* op, const Tensor& x, const Shape& w, ConvWindow o) {
+  S s{};
+  s.n = x.dim(0), s.h = x.dim(1), s.w = x.dim(2), s.c = x.dim(3), s.r = w[0], s.s = w[1];
+  s.stride = o.stride, s.pad_h = o.pad_h, s.pad_w = o.pad_w, s.more_h = o.more_h, s.more_w = o.more_w;
+  REQUIRE_THAT(s.p() > 0 && s.q() > 0, op, ": input ", str(x.shape()), " is smaller than the kernel ", str(w));
+  return s;
+}
+
+}  // namespace
+
 ConvShape conv_shape(const Tensor& x, const Shape& w, ConvWindow o) {
   REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2], "conv: input ", str(x.shape()), " and kernel ", str(w),
                " do not fit: NHWC and HWIO are needed");
-  const ConvShape s{.n = x.dim(0),
-                    .h = x.dim(1),
-                    .w = x.dim(2),
-                    .c = x.dim(3),
-                    .k = w[3],
-                    .r = w[0],
-                    .s = w[1],
-                    .stride = o.stride,
-                    .pad_h = o.pad_h,
-                    .pad_w = o.pad_w,
-                    .more_h = o.more_h,
-                    .more_w = o.more_w};
-  REQUIRE_THAT(s.p() > 0 && s.q() > 0, "conv: input ", str(x.shape()), " is smaller than the kernel ", str(w));
+  ConvShape s = shape_of<ConvShape>("conv", x, w, o);
+  s.k = w[3];
   return s;
 }
 
 DepthwiseShape depthwise_shape(const Tensor& x, const Shape& w, ConvWindow o) {
   REQUIRE_THAT(x.shape().rank() == 4 && w.rank() == 4 && x.dim(3) == w[2] && w[3] == 1, "depthwise_conv: input ", str(x.shape()),
                " and kernel ", str(w), " do not fit: NHWC and HWC1 are needed");
-  const DepthwiseShape s{.n = x.dim(0),
-                         .h = x.dim(1),
-                         .w = x.dim(2),
-                         .c = x.dim(3),
-                         .r = w[0],
-                         .s = w[1],
-                         .stride = o.stride,
-                         .pad_h = o.pad_h,
-                         .pad_w = o.pad_w,
-                         .more_h = o.more_h,
-                         .more_w = o.more_w};
-  REQUIRE_THAT(s.p() > 0 && s.q() > 0, "depthwise_conv: input ", str(x.shape()), " is smaller than the kernel ", str(w));
-  return s;
+  return shape_of<DepthwiseShape>("depthwise_conv", x, w, o);
 }
 
 RowShape row_shape(const Tensor& x) {

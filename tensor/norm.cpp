@@ -22,28 +22,32 @@ NormInfer norm_infer_buffers(const Buffer& x, const BatchNorm& bn, const Tensor&
           .y = y.buffer()};
 }
 
+// Only an activation needs y, only gamma's gradient x; beta's goes to the tape.
+void norm_infer_backward(Context& c, const NormShape& s, const Tensor& x, const BatchNorm& bn, const Tensor& y, const Tensor& dy, Into dx,
+                         Into dgamma) {
+  c.backend.norm_infer_backward(c.exec, s,
+                                {.x = buffer_or_none(x),
+                                 .y = buffer_or_none(y),
+                                 .dy = dy.buffer(),
+                                 .gamma = buffer_or_none(bn.gamma),
+                                 .beta = {},
+                                 .mean = bn.moving_mean.buffer(),
+                                 .inv_std = {},
+                                 .variance = bn.moving_variance.buffer(),
+                                 .dx = dx,
+                                 .dgamma = dgamma,
+                                 .dbeta = c.tape.into(c, bn.beta)});
+}
+
 Tensor norm_infer_of_rows(Context& c, const NormShape& s, const Tensor& x, const BatchNorm& bn) {
   c.same_device("norm_infer", x, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
   Tensor y = c.like(x);
   c.backend.norm_infer_forward(c.exec, s, norm_infer_buffers(x.buffer(), bn, y));
-  const Tensor output = s.act == Act::none ? Tensor() : y;          // only an activation needs its output again,
-  const Tensor input = c.tape.wants_grad(bn.gamma) ? x : Tensor();  // and only gamma's gradient the input
-  c.tape.record({x, bn.gamma, bn.beta}, y,
-                [s, x = Ref(x), input, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean, variance = bn.moving_variance](
-                    Context& b, const Tensor& dy) {
-                  b.backend.norm_infer_backward(b.exec, s,
-                                                {.x = buffer_or_none(input),
-                                                 .y = buffer_or_none(output),
-                                                 .dy = dy.buffer(),
-                                                 .gamma = buffer_or_none(gamma),
-                                                 .beta = {},
-                                                 .mean = mean.buffer(),
-                                                 .inv_std = {},
-                                                 .variance = variance.buffer(),
-                                                 .dx = b.tape.into_place_of(b, x, dy),
-                                                 .dgamma = b.tape.into(b, gamma),
-                                                 .dbeta = b.tape.into(b, beta)});
-                });
+  const Tensor output = s.act == Act::none ? Tensor() : y;
+  const Tensor input = c.tape.wants_grad(bn.gamma) ? x : Tensor();
+  c.tape.record({x, bn.gamma, bn.beta}, y, [s, x = Ref(x), input, output, bn](Context& b, const Tensor& dy) {
+    norm_infer_backward(b, s, input, bn, output, dy, b.tape.into_place_of(b, x, dy), b.tape.into(b, bn.gamma));
+  });
   return y;
 }
 
@@ -60,10 +64,9 @@ std::pair<Tensor, BatchNorm> folded(Context& c, const Tensor& w, const Tensor& b
   const Tensor zeros = constant(0), ones = constant(1);
   BatchNorm scale = bn, all = bn;
   scale.beta = scale.moving_mean = zeros;
-  scale.act = all.act = Act::none;
+  all.act = Act::none;
   const int64_t k = bn.beta.size();
-  const Tensor scaled =
-      norm_infer_of_rows(c, {.rows = w.size() / k, .c = k, .eps = bn.eps, .act = Act::none}, w, scale);  // a depthwise kernel is [r,s,c,1]
+  const Tensor scaled = norm_infer_of_rows(c, {.rows = w.size() / k, .c = k, .eps = bn.eps}, w, scale);  // a depthwise kernel is [r,s,c,1]
   const Tensor shift = norm_infer(c, bias.defined() ? bias : zeros, all);
   return {scaled, {.gamma = {}, .beta = shift, .moving_mean = zeros, .moving_variance = ones, .eps = 0, .act = bn.act}};
 }
@@ -80,25 +83,17 @@ template <class S>
 Tensor norm_infer_of(Context& c, const ConvOps<S>& ops, const S& s, const Tensor& x, const Tensor& w, const Tensor& bias, const Tensor& y,
                      const BatchNorm& bn) {
   c.same_device("conv_norm_infer", x, w, bias, bn.gamma, bn.beta, bn.moving_mean, bn.moving_variance);
+  if (c.tape.wants_grad(bn.gamma)) {
+    const auto [scaled, shift] = folded(c, w, bias, bn);
+    return norm_infer_of(c, ops, s, x, scaled, {}, y, shift);
+  }
   const NormShape norm = norm_shape(y, bn);
   (c.backend.*ops.norm_infer)(c.exec, s, bn.act, bn.eps, x.buffer(), w.buffer(), buffer_or_none(bias), norm_infer_buffers({}, bn, y));
   const Tensor output = bn.act == Act::none ? Tensor() : y;
   c.tape.record({x, w, bias, bn.beta}, y,
-                [ops, s, norm, saved = c.tape.save(x), x = Ref(x), w, bias, output, gamma = bn.gamma, beta = bn.beta, mean = bn.moving_mean,
-                 variance = bn.moving_variance](Context& b, const Tensor& dy) {
+                [ops, s, norm, saved = c.tape.save(x), x = Ref(x), w, bias, output, bn](Context& b, const Tensor& dy) {
                   const Tensor dz = dy.is_sole_owner() ? dy : b.like(dy);
-                  b.backend.norm_infer_backward(b.exec, norm,
-                                                {.x = {},
-                                                 .y = buffer_or_none(output),
-                                                 .dy = dy.buffer(),
-                                                 .gamma = buffer_or_none(gamma),
-                                                 .beta = {},
-                                                 .mean = mean.buffer(),
-                                                 .inv_std = {},
-                                                 .variance = variance.buffer(),
-                                                 .dx = {dz.buffer()},
-                                                 .dgamma = {},
-                                                 .dbeta = b.tape.into(b, beta)});
+                  norm_infer_backward(b, norm, {}, bn, output, dy, {dz.buffer()}, {});
                   if (const Into db = b.tape.into(b, bias)) b.backend.bias_backward(b.exec, {norm.rows, norm.c}, dz.buffer(), db);
                   if (const Into dw = b.tape.into(b, w))
                     (b.backend.*ops.backward_filter)(b.exec, s, saved.get(b).buffer(), dz.buffer(), dw);
@@ -156,20 +151,12 @@ Tensor norm_train(Context& c, const Tensor& x, const BatchNorm& bn) {
 Tensor norm_infer(Context& c, const Tensor& x, const BatchNorm& bn) { return norm_infer_of_rows(c, norm_shape(x, bn), x, bn); }
 
 Tensor conv_norm_infer(Context& c, const Tensor& x, const Tensor& w, ConvWindow o, const Tensor& bias, const BatchNorm& bn) {
-  if (c.tape.wants_grad(bn.gamma)) {
-    const auto [scaled, shift] = folded(c, w, bias, bn);
-    return conv_norm_infer(c, x, scaled, o, {}, shift);
-  }
   const ConvShape s = conv_shape(x, w.shape(), o);
   const ConvOps<ConvShape> ops{&Backend::conv_norm_infer, &Backend::conv_backward_data, &Backend::conv_backward_filter};
   return norm_infer_of(c, ops, s, x, w, bias, c.tensor({s.n, s.p(), s.q(), s.k}, x.dtype()), bn);
 }
 
 Tensor depthwise_norm_infer(Context& c, const Tensor& x, const Tensor& w, ConvWindow o, const Tensor& bias, const BatchNorm& bn) {
-  if (c.tape.wants_grad(bn.gamma)) {
-    const auto [scaled, shift] = folded(c, w, bias, bn);
-    return depthwise_norm_infer(c, x, scaled, o, {}, shift);
-  }
   const DepthwiseShape s = depthwise_shape(x, w.shape(), o);
   const ConvOps<DepthwiseShape> ops{&Backend::depthwise_norm_infer, &Backend::depthwise_backward_data, &Backend::depthwise_backward_filter};
   return norm_infer_of(c, ops, s, x, w, bias, c.tensor({s.n, s.p(), s.q(), s.c}, x.dtype()), bn);

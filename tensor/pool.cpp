@@ -35,7 +35,7 @@ Tensor avg_pool(Context& c, const Tensor& x, PoolWindow o) {
   c.backend.avg_pool_forward(c.exec, s, x.buffer(), y.buffer());
   // Where the output is as large as the input it is not kept: backward pools again what others of a block's branches keep anyway.
   std::shared_ptr<const Saved::Recipe> recipe;
-  if (o.stride == 1 && y.size() == x.size() && c.tape.wants_grad(x)) {
+  if (y.size() == x.size() && c.tape.wants_grad(x)) {
     recipe = std::make_shared<const Saved::Recipe>([s, shape = y.shape(), saved = c.tape.save(x)](Context& b) {
       const Tensor input = saved.get(b), again = b.tensor(shape, input.dtype());
       b.backend.avg_pool_forward(b.exec, s, input.buffer(), again.buffer());
